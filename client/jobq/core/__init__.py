@@ -1,0 +1,1 @@
+"""Everything that has meaning, written once, above the ports."""

@@ -1,0 +1,1 @@
+"""What jobq talks about: plain values and pure functions, no input or output."""

@@ -1,0 +1,66 @@
+"""A queue's address: `account/realm`, `sb://namespace/realm`, `https://host/api/realm`, `local:./dir/realm`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from jobq.errors import BadInput
+from jobq.model.names import realm_name
+
+FORMS = (
+    "mystorage/exp7 (a Storage account), sb://mybus/exp7 (Service Bus), "
+    "https://myapp.azurewebsites.net/api/exp7 (the HTTP control plane), local:./q/exp7 (a folder of this machine)"
+)
+
+
+class Backend(StrEnum):
+    STORAGE = "storage"
+    SERVICE_BUS = "servicebus"
+    HTTP = "http"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    backend: Backend
+    place: str
+    """Account, namespace, base URL up to `/api` without the slash, or folder."""
+    realm: str
+
+    def __str__(self) -> str:
+        prefix = {Backend.LOCAL: "local:", Backend.SERVICE_BUS: "sb://"}.get(self.backend, "")
+        return f"{prefix}{self.place}/{self.realm}"
+
+
+def parse_address(text: str) -> Address:
+    """Split at the last slash. Raises BadInput, naming the four forms."""
+    text = text.strip()
+    place, slash, realm = text.rpartition("/")
+    if not slash or not place:
+        raise BadInput(f"{text!r} does not say which queue: write {FORMS}")
+    realm = realm_name(realm)
+    if place.startswith("local:"):
+        return Address(Backend.LOCAL, place.removeprefix("local:") or "/", realm)
+    if place.startswith("sb://"):
+        return Address(Backend.SERVICE_BUS, _host(place.removeprefix("sb://"), text), realm)
+    if place.startswith(("https://", "http://")):
+        return Address(Backend.HTTP, _base_url(place, text), realm)
+    return Address(Backend.STORAGE, _host(place, text), realm)
+
+
+def _host(name: str, text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", name):
+        return name
+    raise BadInput(f"{name!r} in {text!r} is neither a storage account nor a namespace: write {FORMS}")
+
+
+def _base_url(url: str, text: str) -> str:
+    parts = urlsplit(url)
+    if not parts.hostname or parts.query or parts.fragment or parts.username or parts.password is not None:
+        raise BadInput("the URL must be like https://host/api/realm, without key, query or login (keys go in JOBQ_KEY)")
+    if not parts.path.endswith("/api"):
+        raise BadInput(f"{text!r} has no '/api' before the realm: write https://host/api/{text.rpartition('/')[2]}")
+    return url

@@ -1,0 +1,182 @@
+"""A job: what was asked (`Spec`), where it stands (`Job`), and how a try of it ended (`Outcome`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+from jobq.model.names import DEFAULT_LANE
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+class Reason(StrEnum):
+    """How an attempt ended when it was not `ok`."""
+
+    EXIT = "exit"
+    SIGNAL = "signal"
+    TIMEOUT = "timeout"
+    OOM = "oom"
+    UPLOAD = "upload"
+    LOST = "lost"
+    PREEMPTED = "preempted"
+    CANCELLED = "cancelled"
+    UNDECODABLE = "undecodable"
+
+
+FAILURES = frozenset({Reason.EXIT, Reason.SIGNAL, Reason.TIMEOUT, Reason.OOM, Reason.UPLOAD})
+"""The reasons that use up a job's retries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    retries: int = 0
+    """Further tries after the first failure."""
+    crashes: int = 3
+    """Lost workers a job survives; one more ends it."""
+    preemptions: int = 1000
+    timeout: timedelta | None = None
+    """Of one attempt."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What was asked: a shell command, or keyword arguments for a Python callable. Never both."""
+
+    command: str | None = None
+    kwargs: Mapping[str, Json] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    lanes: tuple[str, ...] = (DEFAULT_LANE,)
+    limits: Limits = DEFAULT_LIMITS
+
+    @property
+    def title(self) -> str:
+        """One line for a list."""
+        if self.command is not None:
+            return " ".join(self.command.split())
+        return ", ".join(f"{key}={value!r}" for key, value in (self.kwargs or {}).items())
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended; `reason` None means ok."""
+
+    reason: Reason | None = None
+    exit_code: int | None = None
+    message: str = ""
+    """Why, in words, where the exit code does not say it."""
+    tail: str = ""
+    """The last lines of output, at most TAIL_CHARS characters."""
+    result: Json = None
+    seconds: float = 0.0
+    log: str = ""
+    """Key of the blob that holds the attempt's output; empty when it wrote nothing."""
+
+    @property
+    def is_ok(self) -> bool:
+        return self.reason is None
+
+
+TAIL_CHARS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job's row, read. Every step back to queued raises `generation`; `claim` names the last claim."""
+
+    id: str
+    batch: str
+    spec: Spec
+    etag: str = ""
+    state: JobState = JobState.QUEUED
+    generation: int = 1
+    claim: str = ""
+    message_id: str = ""
+    delivery: int = 0
+    next_ticket: str = ""
+    push: str = ""
+    """Names the push that created the row, so that it can tell its own rows after a lost reply."""
+    attempt: int = 0
+    """Tries started."""
+    tries: Mapping[Reason, int] = field(default_factory=dict)
+    """Tries ended, by reason."""
+    cancel_requested: bool = False
+    remove_requested: bool = False
+    payload_blob: str = ""
+    """Key of the blob that holds command, arguments and environment, when they are large."""
+    worker: str = ""
+    reason: Reason | None = None
+    exit_code: int | None = None
+    message: str = ""
+    tail: str = ""
+    result: Json = None
+    result_blob: str = ""
+    log: str = ""
+    seconds: float = 0.0
+    pushed_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    due_at: datetime | None = None
+    """When a queued retry may start."""
+
+    @property
+    def failures(self) -> int:
+        return sum(count for reason, count in self.tries.items() if reason in FAILURES)
+
+    def tried(self, reason: Reason) -> Mapping[Reason, int]:
+        """The tries with one more of that reason."""
+        return {**self.tries, reason: self.tries.get(reason, 0) + 1}
+
+    def moved_to(self, state: JobState, **fields: object) -> Job:
+        return replace(self, state=state, **fields)  # type: ignore[arg-type]  # checked by the dataclass's own fields
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """One job of a push."""
+
+    id: str
+    spec: Spec
+
+
+class IfExists(StrEnum):
+    SKIP = "skip"
+    ERROR = "error"
+    RERUN_FAILED = "rerun-failed"
+    REPLACE = "replace"
+
+
+class PushStatus(StrEnum):
+    QUEUED = "queued"
+    EXISTS = "exists"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What became of one job of a push, in the order given."""
+
+    id: str
+    status: PushStatus
+    state: JobState
+    """Of the row, after the push."""
+    error: str = ""

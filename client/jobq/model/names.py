@@ -1,0 +1,136 @@
+"""What names are allowed, and how they are written where keys and URLs forbid their characters."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from zlib import crc32
+
+from jobq.errors import BadInput
+
+DEFAULT_LANE = "0"
+SHARDS = 8
+MAX_TAGS = 20
+MAX_LANES = 10
+MAX_NAME_BYTES = 200
+"""Of a tag or a job's id, in UTF-8."""
+
+_REALM = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_LANE_NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
+_LANE_NUMBER = re.compile(r"0|[1-9][0-9]{0,3}")
+_BATCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+_MAX_KEY_PART = 200
+_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def realm_name(text: str) -> str:
+    """The name, if it is one: queue names of Azure allow no more. Raises BadInput."""
+    if 3 <= len(text) <= 40 and _REALM.fullmatch(text) and "-lane-" not in text:
+        return text
+    raise BadInput(
+        f"{text!r} is not a realm's name: it takes 3 to 40 of a-z, 0-9 and single '-' inside, and no '-lane-'"
+    )
+
+
+def lane_name(text: str | int) -> str:
+    """The lane as text: an integer from 0 to 9999 without leading zeros, or a short name. Raises BadInput."""
+    lane = str(text)
+    if _LANE_NUMBER.fullmatch(lane) or _LANE_NAME.fullmatch(lane):
+        return lane
+    raise BadInput(
+        f"{lane!r} is not a lane: it is a number from 0 to 9999, "
+        "or a name of 1 to 12 of a-z and 0-9 that starts with a letter"
+    )
+
+
+def lane_order(lane: str) -> tuple[int, int, str]:
+    """Sort key: integers as numbers, lowest first, names after them."""
+    return (0, int(lane), "") if lane.isdigit() else (1, 0, lane)
+
+
+def batch_name(text: str) -> str:
+    if _BATCH.fullmatch(text):
+        return text
+    raise BadInput(
+        f"{text!r} is not a batch's name: it takes 1 to 63 of A-Z, a-z, 0-9, '.', '_' and '-', "
+        "the first a letter or digit"
+    )
+
+
+def tag_name(text: str) -> str:
+    return _printable("tag", text)
+
+
+def job_id(text: str | int) -> str:
+    return _printable("job's id", str(text))
+
+
+def _printable(what: str, text: str) -> str:
+    if not text or text != text.strip():
+        raise BadInput(f"{text!r} is not a {what}: it is empty or begins or ends with a space")
+    if _CONTROL.search(text):
+        raise BadInput(f"{text!r} is not a {what}: it has a control character")
+    if len(text.encode()) > MAX_NAME_BYTES:
+        raise BadInput(
+            f"{text[:40]!r}… is not a {what}: "
+            f"it takes {len(text.encode())} bytes of UTF-8 and {MAX_NAME_BYTES} are the most"
+        )
+    return text
+
+
+def queue_name(realm: str, lane: str) -> str:
+    """The physical queue of a lane; lane 0 has the realm's own name, so that a queue of ai4s-jobq's is a realm."""
+    return realm if lane == DEFAULT_LANE else f"{realm}-lane-{lane}"
+
+
+def shard_of(job: str) -> int:
+    return crc32(job.encode()) % SHARDS
+
+
+def escape(text: str) -> str:
+    """Text in characters that row keys and URL segments allow (`!` and two hex digits a byte); see `unescape`."""
+    return "".join(chr(b) if b in _SAFE else f"!{b:02x}" for b in text.encode())
+
+
+def unescape(text: str) -> str:
+    """Raises BadInput for what `escape` does not write."""
+    try:
+        plain = re.sub(rb"!([0-9a-f]{2})", lambda m: bytes([int(m[1], 16)]), text.encode()).decode()
+    except UnicodeError:
+        plain = ""
+    if escape(plain) != text:
+        raise BadInput(
+            f"{text!r} is not an escaped name: all but A-Z, a-z, 0-9, '-', '_', '.' is '!' and two hex digits"
+        )
+    return plain
+
+
+def key_part(text: str) -> str:
+    """As `escape`, but never over 200 characters: a long name ends in a hash, and its row holds the name as a value."""
+    escaped = escape(text)
+    if len(escaped) <= _MAX_KEY_PART:
+        return escaped
+    return escaped[:150] + "!!" + hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def new_batch() -> str:
+    """A fresh batch name of 12 characters; later ones sort later (by the second)."""
+    return _base32(int(time.time()), 7) + _base32(secrets.randbits(25), 5)
+
+
+def new_token() -> str:
+    """A fresh name for one claim, ticket, push or writer: 12 characters, 60 random bits."""
+    return _base32(secrets.randbits(60), 12)
+
+
+def _base32(number: int, length: int) -> str:
+    return "".join(_CROCKFORD[number >> 5 * i & 31] for i in reversed(range(length)))
+
+
+def id_in_batch(batch: str, position: int) -> str:
+    """The id of the job at a position (the line number, from 1) of a push: the same whenever the push is repeated."""
+    return f"{batch}-{position:06d}"

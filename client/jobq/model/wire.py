@@ -1,0 +1,192 @@
+"""A job's spec as JSON: the one form that tickets, payload blobs and HTTP share.
+
+    {"cmd": "python fit.py", "env": {"SEED": "1"}, "tags": ["exp7"], "lanes": ["0"],
+     "num_retries": 2, "crash_limit": 3, "max_preemptions": 1000, "timeout": 3600.0}
+
+`kwargs` (an object) stands in place of `cmd` for Python callables. Only `cmd` or `kwargs` must be there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from jobq.errors import BadInput
+from jobq.model.durations import parse_duration
+from jobq.model.job import DEFAULT_LIMITS, Json, Limits, Spec
+from jobq.model.names import DEFAULT_LANE, MAX_LANES, MAX_TAGS, lane_name, tag_name
+
+PAYLOAD_KEYS = ("cmd", "kwargs", "env")
+MAX_SPEC_BYTES = 4_000_000
+MAX_RETRIES = 10_000
+MAX_DEPTH = 100
+"""Of lists and objects in arguments and results; Python's JSON ends at some hundreds, by the depth of the caller."""
+
+
+def dumps(value: Json | Mapping[str, Any]) -> str:
+    """Compact JSON in ASCII: it survives XML, tables and terminals."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def checked_json(value: Any) -> str:
+    """The value as JSON that can be stored, read back and shown. Raises BadInput for what cannot."""
+    if not _is_flat(value):
+        raise BadInput(f"it is nested over {MAX_DEPTH} deep; put the data in a file or blob")
+    try:
+        text = dumps(value)
+        if "\\ud" in text:  # half of a surrogate pair is JSON, but no text that a shell or a page can be given
+            json.dumps(value, ensure_ascii=False).encode()
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"it cannot be written as JSON ({error})") from error
+    return text
+
+
+def _is_flat(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [child for outer in level for child in _children(outer)]
+        if not level:
+            return True
+    return False
+
+
+def _children(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+
+
+def loads_object(text: str | bytes) -> dict[str, Any]:
+    """Raises BadInput for what is not a JSON object, naming the column."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise BadInput(f"not valid JSON (column {error.colno}: {error.msg})") from error
+    except (UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise BadInput(f"not valid JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise BadInput(f"a JSON {type(value).__name__} where an object is expected")
+    return value
+
+
+def payload_to_json(spec: Spec) -> dict[str, Any]:
+    """What may be large: command or arguments, and environment."""
+    what: dict[str, Any] = {"cmd": spec.command} if spec.command is not None else {"kwargs": dict(spec.kwargs or {})}
+    return what | ({"env": dict(spec.env)} if spec.env else {})
+
+
+def limits_to_json(limits: Limits) -> dict[str, Any]:
+    """Only what differs from the default."""
+    out: dict[str, Any] = {}
+    if limits.retries:
+        out["num_retries"] = limits.retries
+    if limits.crashes != DEFAULT_LIMITS.crashes:
+        out["crash_limit"] = limits.crashes
+    if limits.preemptions != DEFAULT_LIMITS.preemptions:
+        out["max_preemptions"] = limits.preemptions
+    if limits.timeout is not None:
+        out["timeout"] = limits.timeout.total_seconds()
+    return out
+
+
+def spec_to_json(spec: Spec) -> dict[str, Any]:
+    out = payload_to_json(spec) | limits_to_json(spec.limits)
+    if spec.tags:
+        out["tags"] = list(spec.tags)
+    if spec.lanes != (DEFAULT_LANE,):
+        out["lanes"] = list(spec.lanes)
+    return out
+
+
+def limits_from_json(data: Mapping[str, Any]) -> Limits:
+    return Limits(
+        retries=_whole(data, "num_retries", DEFAULT_LIMITS.retries),
+        crashes=_whole(data, "crash_limit", DEFAULT_LIMITS.crashes),
+        preemptions=_whole(data, "max_preemptions", DEFAULT_LIMITS.preemptions),
+        timeout=_timeout(data.get("timeout")),
+    )
+
+
+_KEYS = frozenset(
+    {"cmd", "kwargs", "env", "tags", "lanes", "lane", "num_retries", "crash_limit", "max_preemptions", "timeout"}
+)
+
+
+def spec_from_json(data: Mapping[str, Any], *, also: frozenset[str] = frozenset()) -> Spec:
+    """The spec, checked value by value. Raises BadInput for a wrong value, and for an unknown key not in `also`."""
+    for key in data:
+        if key not in _KEYS and key not in also:
+            raise BadInput(f"unknown key {key!r}; known are {', '.join(sorted(_KEYS | also))}")
+    command, kwargs = data.get("cmd"), data.get("kwargs")
+    if (command is None) == (kwargs is None):
+        raise BadInput("a job has either 'cmd' (a shell command) or 'kwargs' (arguments for a Python callable)")
+    if command is not None and (not isinstance(command, str) or not command.strip() or "\0" in command):
+        raise BadInput("'cmd' must be a text that is not empty and has no NUL")
+    if kwargs is not None and not isinstance(kwargs, dict):
+        raise BadInput("'kwargs' must be an object")
+    return Spec(
+        command=command,
+        kwargs=kwargs,
+        env=env_from_json(data.get("env", {})),
+        tags=_names(data, "tags", tag_name, MAX_TAGS),
+        lanes=_lanes(data),
+        limits=limits_from_json(data),
+    )
+
+
+def env_from_json(data: object) -> dict[str, str]:
+    """A text for each name. Numbers are taken as their text; anything else is refused."""
+    if not isinstance(data, dict):
+        raise BadInput("'env' must be an object of texts")
+    env = {}
+    for name, value in data.items():
+        if not name or "=" in name or "\0" in name:
+            raise BadInput(f"{name!r} is not the name of an environment variable")
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)) or "\0" in str(value):
+            raise BadInput(f"the value of {name!r} in 'env' must be a text")
+        env[name] = str(value)
+    return env
+
+
+def _lanes(data: Mapping[str, Any]) -> tuple[str, ...]:
+    if "lane" in data and "lanes" in data:
+        raise BadInput("'lane' and 'lanes' are both given")
+    given = {"lanes": [data["lane"]]} if "lane" in data else data
+    return _names(given, "lanes", lane_name, MAX_LANES) or (DEFAULT_LANE,)
+
+
+def _names(data: Mapping[str, Any], key: str, check: Callable[[str], str], most: int) -> tuple[str, ...]:
+    values = data.get(key, [])
+    if not isinstance(values, (list, tuple)) or any(
+        isinstance(v, bool) or not isinstance(v, (str, int)) for v in values
+    ):
+        raise BadInput(f"{key!r} must be a list of texts")
+    names = tuple(dict.fromkeys(check(str(value)) for value in values))
+    if len(names) > most:
+        raise BadInput(f"{len(names)} {key} are too many: a job has at most {most}")
+    return names
+
+
+def _whole(data: Mapping[str, Any], key: str, default: int) -> int:
+    value = data.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_RETRIES:
+        raise BadInput(f"{key!r} must be a whole number from 0 to {MAX_RETRIES}, not {value!r}")
+    return value
+
+
+def _timeout(value: object) -> timedelta | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        duration = parse_duration(value)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 366 * 86400:
+        duration = timedelta(seconds=value)
+    else:
+        raise BadInput(f"'timeout' must be seconds or a duration such as '2h', not {value!r}")
+    if not timedelta(0) < duration <= timedelta(days=366):
+        raise BadInput(f"'timeout' must be over zero and at most 366 days, not {value!r}")
+    return duration
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
