@@ -1,0 +1,37 @@
+"""What all tests share: one Azurite a process (so one for each xdist worker), started when first asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.azurite import Azurite, AzuriteMissing, running_azurite
+
+
+@pytest.fixture(scope="session")
+def azurite_process() -> Iterator[Azurite]:
+    """A running Azurite on disk. Missing: a skip at home, an error in CI."""
+    try:
+        with running_azurite() as azurite:
+            yield azurite
+    except AzuriteMissing as missing:
+        if os.environ.get("CI"):
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def azurite(azurite_process: Azurite) -> str:
+    """The connection string of this process's Azurite."""
+    return azurite_process.connection_string
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what talks to Azurite: a fixture of it needs the process, or one of its parameters is called so."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        parameters = callspec.id.split("-") if callspec else []
+        if "azurite_process" in getattr(item, "fixturenames", ()) or "azurite" in parameters:
+            item.add_marker(pytest.mark.azurite)
