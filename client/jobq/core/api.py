@@ -1,0 +1,177 @@
+"""What one can ask of a realm, as the HTTP service and the command line do: plain values in, JSON documents out.
+
+Every method raises what `jobq.errors` names: NotFound, IllegalTransition, BadInput, NotAllowed, Unreachable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from jobq.core import logs, operate, status, workers
+from jobq.core.documents import (
+    Document,
+    job_document,
+    pushed_document,
+    status_document,
+    tally_document,
+    worker_document,
+)
+from jobq.core.listing import Filter, each_job, list_jobs
+from jobq.core.outbox import PATIENCE
+from jobq.core.payload import result_of, with_payload
+from jobq.core.ports import NO_DELAY
+from jobq.core.push import Push
+from jobq.core.realm import Realm
+from jobq.core.rows import REALMS
+from jobq.core.sweep import repair_orphans, sweep
+from jobq.core.together import together
+from jobq.errors import BadInput, IllegalTransition, NotFound
+from jobq.model.job import IfExists, Job, JobState, NewJob
+
+__all__ = ["Filter", "RealmApi", "Selection", "list_realms"]
+
+AT_ONCE = 64
+"""Jobs changed at the same time by a bulk command; their commits go out together, shard by shard."""
+
+MAX_REFUSED = 100
+"""Refusals that a bulk answer lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The jobs a command is about: ids, or all that match a filter. Never neither."""
+
+    ids: tuple[str, ...] = ()
+    where: Filter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RealmApi:
+    realm: Realm
+
+    async def push(
+        self,
+        jobs: Sequence[NewJob],
+        *,
+        batch: str,
+        if_exists: IfExists = IfExists.SKIP,
+        chunk: int = 1,
+        token: str = "",
+    ) -> list[Document]:
+        """`id, status (queued | exists | refused), state, error` for each job, in order. See `jobq.core.push`."""
+        push = Push(self.realm, batch, if_exists, chunk, token)
+        return [pushed_document(pushed) for pushed in await push.run(jobs)]
+
+    async def status(self) -> Document:
+        """`realm`, the six counts, `workers`; and the six counts by lane, tag and batch."""
+        return status_document(self.realm.name, await status.realm_status(self.realm))
+
+    async def tag_status(self, tag: str) -> Document:
+        return {"tag": tag, **tally_document(await status.tag_status(self.realm, tag))}
+
+    async def batch_status(self, batch: str) -> Document:
+        return {"batch": batch, **tally_document(await status.batch_status(self.realm, batch))}
+
+    async def total(self) -> Document:
+        """The six counts of the realm alone: the cheapest question there is."""
+        return {"realm": self.realm.name, **tally_document(await status.total(self.realm))}
+
+    async def job(self, job_id: str) -> Document:
+        """The whole job; a large payload or result is fetched."""
+        job = await self.realm.read(job_id)
+        with suppress(BadInput):  # an undecodable one is shown as it is
+            job = await with_payload(self.realm, job)
+        return job_document(replace(job, result=await result_of(self.realm, job)))
+
+    async def jobs(self, where: Filter, *, after: str = "", limit: int = 50) -> Document:
+        """A page: `jobs` (documents), `next` (pass as `after`; null at the end)."""
+        page = await list_jobs(self.realm, where, after=after, limit=limit)
+        return {"jobs": [job_document(job) for job in page.jobs], "next": page.next or None}
+
+    async def log(self, job_id: str, *, attempt: int | None = None, start: int = 0) -> bytes:
+        return await logs.read_log(self.realm, await self.realm.read(job_id), attempt=attempt, start=start)
+
+    async def workers(self) -> Document:
+        return {"workers": [worker_document(worker) for worker in await workers.live_workers(self.realm)]}
+
+    async def cancel(self, selection: Selection, *, message: str = "") -> Document:
+        """`matched, changed, refused` (at most MAX_REFUSED of `id, error`)."""
+        chosen = self._narrowed(selection, JobState.QUEUED, JobState.RUNNING)
+        return await self._each(chosen, lambda job_id: operate.cancel(self.realm, job_id, message=message))
+
+    async def retry(self, selection: Selection) -> Document:
+        chosen = self._narrowed(selection, JobState.FAILED, JobState.CANCELLED)
+        return await self._each(chosen, lambda job_id: operate.retry(self.realm, job_id))
+
+    async def remove(self, selection: Selection) -> Document:
+        return await self._each(self._narrowed(selection), lambda job_id: operate.remove(self.realm, job_id))
+
+    async def clear(self, lane: str) -> Document:
+        """Take what is queued out of a lane: a job in no other lane is removed, the others keep their places there."""
+        chosen = Selection(where=Filter(lane=lane, state=JobState.QUEUED))
+        return await self._each(self._narrowed(chosen), lambda job_id: operate.leave_lane(self.realm, job_id, lane))
+
+    async def sweep(self, *, repair: bool = False) -> Document:
+        """`outbox_rows, folded, dead_workers, repaired`. `repair` also queues again whatever no worker holds."""
+        swept = await sweep(self.realm, patience=NO_DELAY if repair else PATIENCE)
+        repaired = await repair_orphans(self.realm) if repair else 0
+        return {
+            "outbox_rows": swept.outbox_rows,
+            "folded": swept.folded,
+            "dead_workers": swept.dead_workers,
+            "repaired": repaired,
+        }
+
+    async def _narrowed(self, selection: Selection, *states: JobState) -> AsyncIterator[str]:
+        """The ids. Of a filter without a state, only jobs in one of `states`: a bulk command passes over the others."""
+        if selection.where is None:
+            if not selection.ids:
+                raise BadInput("say which jobs: ids, a tag, a batch or a state")
+            for job_id in dict.fromkeys(selection.ids):
+                yield job_id
+            return
+        wanted = states if selection.where.state is None and states else (selection.where.state,)
+        for state in wanted:
+            async for job in each_job(self.realm, replace(selection.where, state=state)):
+                yield job.id
+
+    async def _each(self, ids: AsyncIterator[str], act: Callable[[str], Awaitable[Job | None]]) -> Document:
+        matched = changed = 0
+        refused: list[Document] = []
+        waiting: list[str] = []
+
+        async def one(job_id: str) -> str:
+            try:
+                await act(job_id)
+            except (IllegalTransition, NotFound) as error:
+                return str(error)
+            return ""
+
+        async def flush() -> None:
+            nonlocal matched, changed
+            for job_id, error in zip(waiting, await together(map(one, waiting)), strict=True):
+                matched += 1
+                changed += not error
+                if error and len(refused) < MAX_REFUSED:
+                    refused.append({"id": job_id, "error": error})
+            waiting.clear()
+
+        async for job_id in ids:
+            waiting.append(job_id)
+            if len(waiting) == AT_ONCE:
+                await flush()
+        await flush()
+        return {"matched": matched, "changed": changed, "refused": refused}
+
+
+async def list_realms(realm: Realm) -> Document:
+    """Names of all realms of the stack that `realm` is on."""
+    names, after = [], ""
+    while rows := await realm.stack.table.scan(REALMS, "", after=after, columns=("lanes",)):
+        names += [row.key for row in rows]
+        after = rows[-1].key
+        if len(rows) < 1000:
+            break
+    return {"realms": names}

@@ -1,0 +1,80 @@
+"""Jobs and counts as JSON documents, for HTTP and for `--output json`. Keys are added, never renamed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from jobq.core.status import RealmStatus
+from jobq.model.counts import Tally, WorkerView
+from jobq.model.durations import to_iso
+from jobq.model.job import Job, Pushed
+
+Document = dict[str, Any]
+
+
+def job_document(job: Job) -> Document:
+    """Times are ISO 8601 in UTC, durations seconds. Of the environment only the names: values may be secrets."""
+    spec = job.spec
+    return {
+        "id": job.id,
+        "batch": job.batch,
+        "state": job.state.value,
+        "reason": job.reason.value if job.reason else None,
+        "exit_code": job.exit_code,
+        "message": job.message or None,
+        "attempts": job.attempt,
+        "tries": {reason.value: count for reason, count in job.tries.items()},
+        "num_retries": spec.limits.retries,
+        "timeout": spec.limits.timeout.total_seconds() if spec.limits.timeout else None,
+        "command": spec.command,
+        "kwargs": dict(spec.kwargs) if spec.kwargs is not None else None,
+        "env_names": sorted(spec.env),
+        "tags": list(spec.tags),
+        "lanes": list(spec.lanes),
+        "cancel_requested": job.cancel_requested,
+        "worker": job.worker or None,
+        "seconds": job.seconds or None,
+        "pushed_at": _time(job.pushed_at),
+        "started_at": _time(job.started_at),
+        "ended_at": _time(job.ended_at),
+        "due_at": _time(job.due_at),
+        "output_tail": job.tail,
+        "result": job.result,
+        "is_result_in_blob": bool(job.result_blob),
+    }
+
+
+def tally_document(tally: Tally) -> Document:
+    return tally.as_json()
+
+
+def status_document(realm: str, status: RealmStatus) -> Document:
+    return {
+        "realm": realm,
+        **tally_document(status.realm),
+        "workers": status.workers,
+        "lanes": {name: tally_document(tally) for name, tally in status.lanes.items()},
+        "tags": {name: tally_document(tally) for name, tally in status.tags.items()},
+        "batches": {name: tally_document(tally) for name, tally in status.batches.items()},
+    }
+
+
+def pushed_document(pushed: Pushed) -> Document:
+    document: Document = {"id": pushed.id, "status": pushed.status.value, "state": pushed.state.value}
+    return document | ({"error": pushed.error} if pushed.error else {})
+
+
+def worker_document(worker: WorkerView) -> Document:
+    return {
+        "id": worker.id,
+        "host": worker.host,
+        "slots": worker.slots,
+        "running": list(worker.running),
+        "beat_at": _time(worker.beat_at),
+        "expires_at": _time(worker.expires_at),
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return to_iso(moment) if moment else None

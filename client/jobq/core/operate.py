@@ -1,0 +1,160 @@
+"""What people do to jobs: cancel, remove, retry. Work on queued jobs that sit in a queue nobody can edit.
+
+A queued job's row is changed, and its ticket finds that out. A running one is only asked: its worker (told through the
+worker's row) or whoever takes it over ends it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from jobq.core import outbox
+from jobq.core.payload import forget_blobs
+from jobq.core.ports import MAX_CHANGES
+from jobq.core.realm import Realm
+from jobq.core.transition import move
+from jobq.core.workers import tell
+from jobq.errors import Conflict, IllegalTransition, NotFound, ReplyLost
+from jobq.model.job import Job, JobState, Reason
+
+logger = logging.getLogger(__name__)
+
+
+async def cancel(realm: Realm, job_id: str, *, message: str = "") -> Job:
+    """End a queued job as cancelled, or ask that of a running one; a cancelled one stays as it is.
+
+    Raises NotFound, and IllegalTransition for a job that has ended otherwise.
+    """
+    job = await change(realm, job_id, lambda job: cancelled(job, message, realm.now()))
+    assert job is not None
+    if job.state is JobState.RUNNING:
+        await tell(realm, job.worker, cancel=job.id)
+    return job
+
+
+async def remove(realm: Realm, job_id: str) -> Job | None:
+    """Delete a job with everything that is kept of it; None when it is gone, the job when its worker was asked.
+
+    Raises NotFound.
+    """
+    before = await realm.read(job_id)
+    job = await change(realm, job_id, removed)
+    if job is not None:
+        await tell(realm, job.worker, cancel=job.id)
+        return job
+    await forget_blobs(realm, before)
+    return None
+
+
+async def retry(realm: Realm, job_id: str) -> Job:
+    """Queue a failed or cancelled job again, its failures forgotten. Raises NotFound, IllegalTransition."""
+    job = await change(realm, job_id, lambda job: queue_again(job, realm.now()))
+    assert job is not None
+    return job
+
+
+async def leave_lane(realm: Realm, job_id: str, lane: str) -> Job | None:
+    """Take a queued job out of a lane: the job with a ticket in each lane that is left, or None when none was left.
+
+    Raises NotFound, and IllegalTransition for a job that is not queued.
+    """
+    before = await realm.read(job_id)
+    job = await change(realm, job_id, lambda job: _left(job, lane))
+    if job is None:
+        await forget_blobs(realm, before)
+    return job
+
+
+async def change(realm: Realm, job_id: str, decide: Callable[[Job], Job | None]) -> Job | None:
+    """Apply `decide` to the row as it is, again if somebody else was faster. It returns the job unchanged to leave it.
+
+    A step that raises the generation writes an outbox row and sends its tickets. Raises NotFound, and what `decide`
+    raises.
+    """
+    unsure: tuple[Job, Job | None] | None = None
+    while True:
+        before = await realm.find(job_id)
+        if unsure and _was_applied(*unsure, before):
+            return before  # if it owes tickets, its outbox row does
+        if before is None:
+            raise NotFound(f"there is no job {job_id} in {realm.address}; `jobq jobs` lists what there is")
+        wanted = decide(before)
+        if wanted == before:
+            return before
+        try:
+            return await _apply(realm, before, wanted)
+        except Conflict:
+            continue
+        except ReplyLost:
+            unsure = before, wanted
+
+
+def cancelled(job: Job, message: str, now: datetime) -> Job:
+    if job.state is JobState.RUNNING:
+        return replace(job, cancel_requested=True)
+    if job.state is JobState.QUEUED:
+        why = message or "cancelled while queued"
+        return job.moved_to(JobState.CANCELLED, reason=Reason.CANCELLED, message=why, ended_at=now, due_at=None)
+    if job.state is JobState.CANCELLED:
+        return job
+    raise IllegalTransition(f"job {job.id} is {job.state}; only queued or running jobs can be cancelled")
+
+
+def queue_again(job: Job, now: datetime) -> Job:
+    """The job as new, one generation on. Its attempts are counted on, since each has a log under its number."""
+    if job.state not in (JobState.FAILED, JobState.CANCELLED):
+        raise IllegalTransition(f"job {job.id} is {job.state}; only failed or cancelled jobs can be retried")
+    return Job(
+        id=job.id,
+        batch=job.batch,
+        spec=job.spec,
+        etag=job.etag,
+        generation=job.generation + 1,
+        push=job.push,
+        attempt=job.attempt,
+        payload_blob=job.payload_blob,
+        pushed_at=job.pushed_at,
+    )
+
+
+def removed(job: Job) -> Job | None:
+    return replace(job, cancel_requested=True, remove_requested=True) if job.state is JobState.RUNNING else None
+
+
+def _left(job: Job, lane: str) -> Job | None:
+    if job.state is not JobState.QUEUED:
+        raise IllegalTransition(f"job {job.id} is {job.state}; only queued jobs can leave a lane")
+    if lane not in job.spec.lanes:
+        return job
+    lanes = tuple(other for other in job.spec.lanes if other != lane)
+    spec = replace(job.spec, lanes=lanes)
+    # A ticket that was dropped in a lane is gone, so each lane gets a new one, and the old ones are void.
+    return replace(job, spec=spec, generation=job.generation + 1, message_id="", delivery=0) if lanes else None
+
+
+def _was_applied(before: Job, wanted: Job | None, found: Job | None) -> bool:
+    """Whether the step to `wanted`, whose reply was lost, was made. A worker may have gone on from there."""
+    if wanted is None or found is None:
+        return wanted is found
+    is_raised = found.generation >= wanted.generation > before.generation and found.push == wanted.push
+    return is_raised or replace(wanted, etag=found.etag) == found
+
+
+async def _apply(realm: Realm, before: Job, after: Job | None) -> Job | None:
+    unit = move(before, after)
+    if len(unit.changes) + len(unit.counts) + 1 > MAX_CHANGES:  # as many tags go as come: they go first
+        bare = await _apply(realm, before, replace(before, spec=replace(before.spec, tags=())))
+        assert bare is not None
+        before, unit = bare, move(bare, after)
+    if after is None or after.generation == before.generation:
+        etags = await realm.commit(unit)
+        return replace(after, etag=etags[0]) if after else None
+    await realm.open_lanes(after.spec.lanes)
+    promised = outbox.promise(realm, after.batch, outbox.promises_of([after]))
+    etags = await realm.commit(unit.also(promised.change))
+    after = replace(after, etag=etags[0])
+    await outbox.deliver(realm, [after], promised.key, etags[-1])
+    return after

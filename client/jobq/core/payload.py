@@ -1,0 +1,52 @@
+"""Command, arguments and environment of a large job, kept in a blob; and results that are large."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+
+from jobq.core.logs import log_key
+from jobq.core.realm import Realm
+from jobq.errors import BadInput, JobqError
+from jobq.model.job import Job, Json
+from jobq.model.wire import env_from_json, loads_object
+
+logger = logging.getLogger(__name__)
+
+
+async def with_payload(realm: Realm, job: Job) -> Job:
+    """The job with what is in its blob, if it has one. Raises BadInput if that is gone or cannot be decoded."""
+    if not job.payload_blob or job.spec.command is not None or job.spec.kwargs is not None:
+        return job
+    data = await realm.stack.blobs.get(job.payload_blob)
+    if data is None:
+        raise BadInput(f"its payload, blob {job.payload_blob}, is gone")
+    payload = loads_object(data)
+    command, kwargs = payload.get("cmd"), payload.get("kwargs")
+    if not isinstance(command, str) and not isinstance(kwargs, dict):
+        raise BadInput("its payload has neither a command nor arguments")
+    spec = replace(job.spec, command=command, kwargs=kwargs, env=env_from_json(payload.get("env", {})))
+    return replace(job, spec=spec)
+
+
+async def forget_blobs(realm: Realm, job: Job) -> None:
+    """Delete what is kept of a job whose row is gone: a large payload or result, the output of its attempts.
+
+    A blob that cannot be deleted now is left: nothing refers to it any more.
+    """
+    logs = {log_key(realm.name, job.id, attempt) for attempt in range(1, job.attempt + 1)}
+    for key in sorted(({job.payload_blob, job.result_blob, job.log} | logs) - {""}):
+        try:
+            await realm.stack.blobs.delete(key)
+        except JobqError as error:
+            logger.warning("kept blob %s of a removed job: %s", key, error)
+
+
+async def result_of(realm: Realm, job: Job) -> Json:
+    """The job's result, from its blob where it is large."""
+    if not job.result_blob:
+        return job.result
+    data = await realm.stack.blobs.get(job.result_blob)
+    result: Json = json.loads(data) if data else None
+    return result

@@ -1,0 +1,108 @@
+"""A realm as this process sees it: its stack, its shard writers, its clock. Every protocol takes it first."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from jobq.core.ports import Row, Stack, TicketQueue, create, merge
+from jobq.core.rows import REALMS, job_key, job_of, partition, partition_of
+from jobq.core.shard import ShardWriter
+from jobq.core.together import together
+from jobq.core.transition import Unit, move
+from jobq.errors import Conflict, NotFound, ReplyLost
+from jobq.model.durations import to_iso, utc_now
+from jobq.model.job import Job
+from jobq.model.names import DEFAULT_LANE, SHARDS, lane_order, new_token, queue_name
+
+
+@dataclass(slots=True)
+class Realm:
+    stack: Stack
+    name: str
+    now: Callable[[], datetime] = utc_now
+    new_token: Callable[[], str] = new_token
+    random: random.Random = field(default_factory=random.Random)
+    _writers: dict[int, ShardWriter] = field(default_factory=dict)
+    _known_lanes: set[str] = field(default_factory=set)
+
+    @property
+    def address(self) -> str:
+        return f"{self.stack.address}/{self.name}"
+
+    def queue(self, lane: str) -> TicketQueue:
+        return self.stack.queue(queue_name(self.name, lane))
+
+    async def commit(self, unit: Unit, *, patience: float = 0.0) -> list[str]:
+        """Through this process's one writer of the shard. Raises Conflict, ReplyLost."""
+        writer = self._writers.get(unit.shard)
+        if writer is None:
+            where = partition(self.name, unit.shard)
+            writer = self._writers[unit.shard] = ShardWriter(self.stack.table, where, self.new_token, self.now)
+        return await writer.commit(unit, patience=patience)
+
+    async def find(self, job_id: str) -> Job | None:
+        row = await self.stack.table.get(partition_of(self.name, job_id), job_key(job_id))
+        return job_of(row) if row else None
+
+    async def read(self, job_id: str) -> Job:
+        """Raises NotFound."""
+        job = await self.find(job_id)
+        if job is None:
+            raise NotFound(f"there is no job {job_id} in {self.address}; `jobq jobs` lists what there is")
+        return job
+
+    async def find_all(self, job_ids: Iterable[str]) -> list[Job | None]:
+        return await together(self.find(job_id) for job_id in job_ids)
+
+    def shard_scans(self, prefix: str) -> list[Coroutine[Any, Any, list[Row]]]:
+        """A read of all rows with the prefix, for each shard."""
+        return [scan_all(self, partition(self.name, shard), prefix) for shard in range(SHARDS)]
+
+    async def lanes(self) -> list[str]:
+        """The realm's lanes, lowest first; lane 0 if nothing was pushed yet."""
+        row = await self.stack.table.get(REALMS, self.name)
+        return sorted(_lanes_of(row), key=lane_order)
+
+    async def open_lanes(self, lanes: Iterable[str]) -> None:
+        """Make the realm, and the lanes in it, known to its workers; at no cost once this process has done so."""
+        wanted = set(lanes)
+        while not wanted <= self._known_lanes:
+            row = await self.stack.table.get(REALMS, self.name)
+            if row is not None and wanted <= _lanes_of(row):
+                self._known_lanes |= _lanes_of(row)
+                return
+            text = ",".join(sorted(wanted | (_lanes_of(row) if row else set()), key=lane_order))
+            try:
+                if row is None:
+                    changes = [create(self.name, {"lanes": text, "created_at": to_iso(self.now())})]
+                else:
+                    changes = [merge(self.name, {"lanes": text}, row.etag)]
+                await self.stack.table.commit(REALMS, changes)
+            except (Conflict, ReplyLost):
+                continue
+
+
+async def step(realm: Realm, before: Job | None, after: Job | None) -> Job | None:
+    """One transition of one job, and the job with its new etag. Raises Conflict or ReplyLost: then read the row."""
+    etags = await realm.commit(move(before, after))
+    return replace(after, etag=etags[0]) if after else None
+
+
+async def scan_all(realm: Realm, where: str, prefix: str) -> list[Row]:
+    """Every row of a partition with the prefix, page by page."""
+    rows: list[Row] = []
+    page = await realm.stack.table.scan(where, prefix)
+    while page:
+        rows += page
+        if len(page) < 1000:
+            break
+        page = await realm.stack.table.scan(where, prefix, after=page[-1].key)
+    return rows
+
+
+def _lanes_of(row: Row | None) -> set[str]:
+    return set(str(row.values.get("lanes", "")).split(",")) - {""} if row else {DEFAULT_LANE}

@@ -1,0 +1,142 @@
+"""Keeping a realm in order: outbox repair, folding of counters, rows of dead workers.
+
+A timer does it, `jobq sweep` does it, and every worker does it, at most once a minute under a lease row.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jobq.core.listing import Filter, each_job
+from jobq.core.operate import change
+from jobq.core.outbox import PATIENCE, repair_all
+from jobq.core.ports import MAX_CHANGES, Change, Row, Value, create, delete, merge
+from jobq.core.realm import Realm, scan_all
+from jobq.core.rows import count_key, partition
+from jobq.core.status import counts_of
+from jobq.core.workers import forget_dead, live_workers
+from jobq.errors import Conflict, NotFound, ReplyLost
+from jobq.model.counts import Counts
+from jobq.model.durations import from_iso, to_iso
+from jobq.model.job import Job, JobState
+from jobq.model.names import SHARDS
+
+logger = logging.getLogger(__name__)
+
+INTERVAL = timedelta(seconds=55)
+"""Of one sweep's lease: a little less than the timer's minute, which may come early."""
+FOLD_AFTER = timedelta(minutes=15)
+"""A counter row is folded this long after its last change. Its writer, if it lives, finds that out and starts anew."""
+
+FOLDED = "folded"
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    outbox_rows: int = 0
+    folded: int = 0
+    dead_workers: int = 0
+    repaired: int = 0
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.outbox_rows or self.folded or self.dead_workers or self.repaired)
+
+
+async def sweep(realm: Realm, *, patience: timedelta = PATIENCE) -> Swept:
+    """Safe to run at any time, by any number at once."""
+    rows = await repair_all(realm, patience=patience)
+    folded = sum([await _fold_shard(realm, shard) for shard in range(SHARDS)])
+    return Swept(outbox_rows=rows, folded=folded, dead_workers=await forget_dead(realm))
+
+
+async def sweep_if_due(realm: Realm, holder: str) -> Swept | None:
+    """Sweep unless somebody did so within the last minute."""
+    where = f"{realm.name}~sweep"
+    row = await realm.stack.table.get(where, "lease")
+    now = realm.now()
+    if row is not None and from_iso(str(row.values["until"])) > now:
+        return None
+    values: dict[str, Value] = {"holder": holder, "until": to_iso(now + INTERVAL)}
+    taken = merge("lease", values, row.etag) if row else create("lease", values)
+    try:
+        await realm.stack.table.commit(where, [taken])
+    except (Conflict, ReplyLost):
+        return None
+    return await sweep(realm)
+
+
+async def repair_orphans(realm: Realm) -> int:
+    """Queue again what has no worker and may have no ticket: for queues that lost messages. Returns how many.
+
+    Reads every job. A queued job may have a good ticket; it gets another one, and the old one is dropped.
+    """
+    held = {job_id for worker in await live_workers(realm) for job_id in worker.running}
+    count = 0
+    for state in (JobState.QUEUED, JobState.RUNNING):
+        async for job in each_job(realm, Filter(state=state)):
+            if job.id not in held:
+                count += await _queue_orphan(realm, job)
+    return count
+
+
+async def _queue_orphan(realm: Realm, seen: Job) -> bool:
+    def decide(job: Job) -> Job:
+        if job.etag != seen.etag:
+            return job  # it moved on, so somebody has it
+        return job.moved_to(
+            JobState.QUEUED,
+            generation=job.generation + 1,
+            claim="",
+            message_id="",
+            delivery=0,
+            next_ticket="",
+            worker="",
+        )
+
+    try:
+        return await change(realm, seen.id, decide) != seen
+    except NotFound:
+        return False
+
+
+async def _fold_shard(realm: Realm, shard: int) -> int:
+    """Add up counter rows that nobody has written for a while, label by label; how many went."""
+    by_label: dict[str, list[Row]] = defaultdict(list)
+    for row in await scan_all(realm, partition(realm.name, shard), "count~"):
+        by_label[row.key.split("~")[1]].append(row)
+    folded = 0
+    for label, rows in by_label.items():
+        old = [row for row in rows if _is_old(row, realm.now())]
+        if old:
+            folded += await _fold(realm, shard, label, rows, old[: MAX_CHANGES - 1])
+    return folded
+
+
+async def _fold(realm: Realm, shard: int, label: str, rows: list[Row], old: list[Row]) -> int:
+    key = count_key(label, FOLDED)
+    base = next((row for row in rows if row.key == key), None)
+    counts = sum(map(counts_of, old), counts_of(base) if base else Counts())
+    name = next((str(row.values["name"]) for row in rows if row.values.get("name")), "")
+    values: dict[str, Value] = {
+        "total": counts.total,
+        "succeeded": counts.succeeded,
+        "failed": counts.failed,
+        "cancelled": counts.cancelled,
+        "at": to_iso(realm.now()),
+    }
+    changes: list[Change] = [delete(row.key, row.etag) for row in old]
+    changes.append(merge(key, values, base.etag) if base else create(key, values | ({"name": name} if name else {})))
+    try:
+        await realm.stack.table.commit(partition(realm.name, shard), changes)
+    except (Conflict, ReplyLost) as error:
+        logger.debug("left counters of %s in shard %d: %s", label, shard, error)
+        return 0
+    return len(old)
+
+
+def _is_old(row: Row, now: datetime) -> bool:
+    return not row.key.endswith(f"~{FOLDED}") and from_iso(str(row.values["at"])) + FOLD_AFTER < now

@@ -1,0 +1,142 @@
+"""Workers' rows: what each runs now, until when to believe it, and what it is asked to do.
+
+A worker's heartbeat is a merge with the worker's own last etag. Whoever has a command for it writes that into the row,
+so the next heartbeat does not fit and the worker reads: a waiting command costs nothing to notice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from jobq.core.ports import Row, Value, create, delete, merge
+from jobq.core.realm import Realm, scan_all
+from jobq.core.rows import named_labels, workers_partition
+from jobq.errors import Conflict, ReplyLost
+from jobq.model.counts import WorkerView
+from jobq.model.durations import from_iso, to_iso
+from jobq.model.job import Job
+from jobq.model.wire import dumps
+
+FORGET_AFTER = timedelta(hours=1)
+"""A worker's row goes this long after it stopped being believed."""
+
+
+@dataclass(slots=True)
+class WorkerRow:
+    """A worker's own row, written by it alone but for commands."""
+
+    realm: Realm
+    worker: str
+    slots: int
+    etag: str = ""
+    _asked: list[str] = field(default_factory=list)
+    """What was read from the row but not returned yet: a beat that fails half-way may have cleared it there."""
+
+    async def beat(self, running: Sequence[Job], *, believe: timedelta) -> list[str]:
+        """Say what runs now, to be believed for `believe`; the ids of jobs that the worker is asked to cancel."""
+        values = self._values(running, believe)
+        while True:
+            try:
+                change = merge(self.worker, values, self.etag) if self.etag else create(self.worker, values)
+                (self.etag,) = await self.realm.stack.table.commit(self._partition, [change])
+                asked, self._asked = self._asked, []
+                return asked
+            except (Conflict, ReplyLost):
+                row = await self.realm.stack.table.get(self._partition, self.worker)
+                self.etag = row.etag if row else ""
+                self._asked += json.loads(str(row.values.get("cancel") or "[]")) if row else []
+
+    async def leave(self) -> None:
+        """Remove the row: nothing runs here any more."""
+        while self.etag:
+            try:
+                await self.realm.stack.table.commit(self._partition, [delete(self.worker, self.etag)])
+                self.etag = ""
+            except (Conflict, ReplyLost):
+                row = await self.realm.stack.table.get(self._partition, self.worker)
+                self.etag = row.etag if row else ""
+
+    @property
+    def _partition(self) -> str:
+        return workers_partition(self.realm.name)
+
+    def _values(self, running: Sequence[Job], believe: timedelta) -> dict[str, Value]:
+        now = self.realm.now()
+        labels = Counter(label for job in running for label in named_labels(job))
+        return {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "slots": self.slots,
+            "running": dumps([job.id for job in running]),
+            "labels": dumps(dict(labels)),
+            "cancel": "",
+            "beat_at": to_iso(now),
+            "expires_at": to_iso(now + believe),
+        }
+
+
+async def tell(realm: Realm, worker: str, *, cancel: str) -> None:
+    """Ask a worker to cancel a job. One without a row is gone; who takes its job over sees the request in the job."""
+    where = workers_partition(realm.name)
+    while True:
+        row = await realm.stack.table.get(where, worker) if worker else None
+        if row is None:
+            return
+        asked = [*json.loads(str(row.values.get("cancel") or "[]")), cancel]
+        try:
+            await realm.stack.table.commit(where, [merge(worker, {"cancel": dumps(sorted(set(asked)))}, row.etag)])
+            return
+        except (Conflict, ReplyLost):
+            continue
+
+
+async def worker_rows(realm: Realm) -> list[Row]:
+    return await scan_all(realm, workers_partition(realm.name), "")
+
+
+async def live_workers(realm: Realm) -> list[WorkerView]:
+    return [view for view in map(_view, await worker_rows(realm)) if view.expires_at > realm.now()]
+
+
+def running_by_label(rows: Sequence[Row], now: datetime) -> Counter[str]:
+    """How many jobs run under each label, as believable workers say."""
+    running: Counter[str] = Counter()
+    for row in rows:
+        if is_believed(row, now):
+            running.update(json.loads(str(row.values["labels"])))
+    return running
+
+
+def is_believed(row: Row, now: datetime) -> bool:
+    return from_iso(str(row.values["expires_at"])) > now
+
+
+async def forget_dead(realm: Realm) -> int:
+    """Delete rows of workers that are long gone; how many."""
+    now, gone = realm.now(), 0
+    for row in await worker_rows(realm):
+        if from_iso(str(row.values["expires_at"])) + FORGET_AFTER < now:
+            try:
+                await realm.stack.table.commit(workers_partition(realm.name), [delete(row.key, row.etag)])
+                gone += 1
+            except (Conflict, ReplyLost):
+                continue
+    return gone
+
+
+def _view(row: Row) -> WorkerView:
+    values = row.values
+    return WorkerView(
+        id=row.key,
+        host=str(values.get("host", "")),
+        slots=int(values.get("slots", 0)),
+        running=tuple(json.loads(str(values.get("running") or "[]"))),
+        beat_at=from_iso(str(values["beat_at"])),
+        expires_at=from_iso(str(values["expires_at"])),
+    )

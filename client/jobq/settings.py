@@ -1,0 +1,117 @@
+"""The environment and the configuration files, read here and nowhere else.
+
+The first that says something wins: an option, the queue given first on the command line, the environment,
+`.jobq.toml` (here or in a folder above), `~/.config/jobq.toml`, `/etc/jobq.toml`. Names of jobq's ancestors are read
+as aliases. A file may hold `queue`, `connection_string`, `key`, `enqueue_key`, `status_key`, `manage_key` and
+`checkout_key`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobq.errors import BadInput
+from jobq.model.address import FORMS
+
+PRIVILEGES = ("enqueue", "status", "manage", "checkout")
+"""Of the HTTP control plane: each may have a key of its own."""
+
+_KEYS = ("key", *(f"{privilege}_key" for privilege in PRIVILEGES))
+_KNOWN = ("queue", "connection_string", *_KEYS)
+_SYSTEM = Path("/etc/jobq.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What jobq takes from environment and files, apart from the options of its commands."""
+
+    queue: str = ""
+    """The address of a realm."""
+    connection_string: str = field(default="", repr=False)
+    """Of a storage account, for Azurite and tests; a login (Entra ID) is used without it."""
+    key: str = field(default="", repr=False)
+    """Of the HTTP control plane's functions."""
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Keys that are good for one privilege only, by its name."""
+    is_ci: bool = False
+
+    def address_text(self) -> str:
+        """Raises BadInput, naming the four forms, when no queue is given."""
+        if not self.queue:
+            raise BadInput(f"no queue is given: pass it first, or set JOBQ. Write {FORMS}")
+        return self.queue
+
+    def key_for(self, privilege: str) -> str:
+        return self.keys.get(privilege) or self.key
+
+
+def read_settings(
+    environ: Mapping[str, str] | None = None, *, queue: str = "", folder: Path | None = None, system: Path = _SYSTEM
+) -> Settings:
+    """`queue`: as given on the command line. Raises BadInput, naming the file, for one that cannot be understood."""
+    env = os.environ if environ is None else environ
+    found = {"queue": queue or _queue_of(env)}
+    found["connection_string"] = env.get("JOBQ_CONNECTION_STRING", "")
+    found |= {name: env.get(f"JOBQ_{name.upper()}", "") for name in _KEYS}
+    is_given = bool(found["queue"])
+    for file in _files(env, folder or Path.cwd(), system):
+        # A nearer file's queue never gets a farther file's key: a folder that others made may name a host of theirs.
+        is_foreign = bool(found["queue"]) and not is_given
+        for name, value in _read(file).items():
+            if not found[name] and not (is_foreign and name in _KEYS):
+                found[name] = value
+    return Settings(
+        queue=found["queue"],
+        connection_string=found["connection_string"],
+        key=found["key"],
+        keys={privilege: key for privilege in PRIVILEGES if (key := found[f"{privilege}_key"])},
+        is_ci=bool(env.get("CI")),
+    )
+
+
+_SECRETS = re.compile(r"JOBQ_(?:.*_)?(?:KEYS?|CONNECTION_STRING)")
+
+
+def inherited_environment() -> dict[str, str]:
+    """What a worker's jobs inherit: its environment less jobq's keys; one that needs a key is given it by its push."""
+    return {name: value for name, value in os.environ.items() if not _SECRETS.fullmatch(name)}
+
+
+def _queue_of(env: Mapping[str, str]) -> str:
+    storage, queue = env.get("JOBQ_STORAGE", ""), env.get("JOBQ_QUEUE", "")
+    both = f"{storage}/{queue}" if storage and queue else ""
+    return env.get("JOBQ") or env.get("JOBQ_STORAGE_QUEUE") or both or env.get("RESTQ_CLIENT_URI", "")
+
+
+def _files(env: Mapping[str, str], folder: Path, system: Path) -> Iterator[Path]:
+    """Those that exist, nearest first."""
+    above = (place / ".jobq.toml" for place in (folder, *folder.parents))
+    nearest = next((file for file in above if file.is_file() and _is_trusted(file)), None)
+    if nearest:
+        yield nearest
+    home = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
+    yield from (file for file in (Path(home, "jobq.toml"), system) if (home or file is system) and file.is_file())
+
+
+def _is_trusted(file: Path) -> bool:
+    """Whether it is the caller's own, or root's: in a folder that all may write to, others leave files too."""
+    return not hasattr(os, "getuid") or file.stat().st_uid in (0, os.getuid())
+
+
+def _read(file: Path) -> dict[str, str]:
+    import tomllib
+
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{file}: {error}") from error
+    for name, value in data.items():
+        if name not in _KNOWN:
+            raise BadInput(f"{file}: unknown key {name!r}; known are {', '.join(_KNOWN)}")
+        if not isinstance(value, str):
+            raise BadInput(f"{file}: {name!r} must be a text")
+    return data
