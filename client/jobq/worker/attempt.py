@@ -1,0 +1,175 @@
+"""One attempt at one job: from its own directory and environment to its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from jobq.model.job import Job, Json, Outcome, Reason
+from jobq.worker.output import FLUSH_SECONDS, Output
+from jobq.worker.process import JobProcess
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a job's process executes."""
+
+    command: Sequence[str]
+    env: Mapping[str, str]
+    control: Path | None = None
+    """Where a Python callable's process leaves `result.json` and `error.json`."""
+
+
+@dataclass(eq=False, slots=True)
+class Attempt:
+    """`run` it once; `stop` it from outside with the reason why."""
+
+    job: Job
+    output: Output
+    grace: timedelta
+    _stop_reason: Reason | None = None
+    _abandoned: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopped: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self, reason: Reason) -> None:
+        """Ask the job to end: SIGTERM, and SIGKILL after the grace. The first reason counts."""
+        self._stop_reason = self._stop_reason or reason
+        self._stopped.set()
+
+    def abandon(self) -> None:
+        """The lease is lost: kill the job at once and report nothing."""
+        self._abandoned.set()
+        self._stopped.set()
+
+    async def run(self, program: Program, directory: Path) -> Outcome | None:
+        """How it ended, or None if it was abandoned. Raises OSError where its process cannot be started."""
+        started = time.monotonic()
+        process = JobProcess.start(program.command, env=program.env, cwd=directory, feed=self.output.feed)
+        try:
+            code = await self._watch(process)
+        finally:
+            process.close()
+        seconds = time.monotonic() - started
+        reason, message = self._reason(code, program.control)  # now: a stop from here on finds the job at its end
+        if self._abandoned.is_set():
+            self.output.abandon()
+            return None
+        log = await self.output.close()
+        if self._abandoned.is_set():
+            return None
+        return Outcome(
+            reason=reason,
+            exit_code=code if code >= 0 else 128 - code,
+            message=message,
+            tail=self.output.tail,
+            result=_read_json(program.control / "result.json") if program.control and reason is None else None,
+            seconds=round(seconds, 3),
+            log=log,
+        )
+
+    async def _watch(self, process: JobProcess) -> int:
+        """Until the process ends: store its output now and then, and end it when asked or when its time is up."""
+        timeout = self.job.spec.limits.timeout
+        deadline = time.monotonic() + timeout.total_seconds() if timeout else None
+        ending = asyncio.ensure_future(process.wait())
+        stopping = asyncio.ensure_future(self._stopped.wait())
+        try:
+            done: set[asyncio.Future[Any]] = set()
+            while not done:
+                left = deadline - time.monotonic() if deadline else FLUSH_SECONDS
+                if left <= 0:
+                    self.stop(Reason.TIMEOUT)
+                done, _ = await asyncio.wait(
+                    (ending, stopping), timeout=max(0.0, min(left, FLUSH_SECONDS)), return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    self.output.store_soon()
+            if ending.done():
+                self._stop_reason = None  # it was at its end before it could be told
+            else:
+                await self._end(process, ending)
+            return await ending
+        finally:
+            ending.cancel()
+            stopping.cancel()
+
+    async def _end(self, process: JobProcess, ending: asyncio.Future[int]) -> None:
+        if not self._abandoned.is_set():
+            process.signal_group(signal.SIGTERM)
+            process.signal_group(signal.SIGCONT)
+            await self._grace(ending)
+        if not ending.done():
+            process.signal_group(signal.SIGKILL)
+
+    async def _grace(self, ending: asyncio.Future[int]) -> None:
+        abandoning = asyncio.ensure_future(self._abandoned.wait())
+        await asyncio.wait(
+            (ending, abandoning), timeout=self.grace.total_seconds(), return_when=asyncio.FIRST_COMPLETED
+        )
+        abandoning.cancel()
+
+    def _reason(self, code: int, control: Path | None) -> tuple[Reason | None, str]:
+        if self._stop_reason is Reason.TIMEOUT:
+            return Reason.TIMEOUT, f"stopped after its time limit of {self.job.spec.limits.timeout}"
+        if self._stop_reason is not None:
+            return self._stop_reason, {Reason.PREEMPTED: "its worker was told to stop"}.get(self._stop_reason, "")
+        if code < 0:
+            return Reason.SIGNAL, f"killed by {signal_name(-code)}"
+        if code == 0:
+            return None, ""
+        told = _read_json(control / "error.json") if control else None
+        if isinstance(told, dict):  # which the job may have written, or spoiled
+            reason = Reason.UNDECODABLE if told.get("reason") == Reason.UNDECODABLE else Reason.EXIT
+            return reason, str(told.get("message", ""))
+        return Reason.EXIT, ""
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def make_directory() -> Path:
+    """A new directory for one attempt, readable by this user only."""
+    return Path(tempfile.mkdtemp(prefix="jobq-"))
+
+
+async def remove_directory(directory: Path) -> None:
+    """With all that is in it, also what the job has made unreadable."""
+    try:
+        os.rmdir(directory)  # noqa: PTH106  # most jobs leave it empty, and this is the cheap way
+    except OSError:
+        await asyncio.to_thread(shutil.rmtree, directory, onerror=_force)  # of a million files it takes minutes
+
+
+def _force(function: object, path: str, _error: object) -> None:
+    try:
+        for place in (Path(path).parent, Path(path)):
+            if place.is_dir() and not place.is_symlink():  # what a link points to is not the job's
+                place.chmod(0o700)
+        shutil.rmtree(path, ignore_errors=True)
+    except OSError as error:
+        logger.warning("could not remove %s: %s", path, error)
+
+
+def _read_json(path: Path) -> Json:
+    try:
+        value: Json = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return value

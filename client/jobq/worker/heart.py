@@ -1,0 +1,74 @@
+"""The worker's own row, kept true; what it is told through it; and its share in keeping the realm in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from jobq.core.realm import Realm
+from jobq.core.sweep import INTERVAL, sweep_if_due
+from jobq.core.workers import WorkerRow
+from jobq.errors import JobqError
+from jobq.model.job import Job
+
+logger = logging.getLogger(__name__)
+
+LONGEST_BEAT = 60.0
+LONGEST_SWEEP = timedelta(minutes=10)
+
+
+@dataclass(slots=True)
+class Heart:
+    """Beats soon after what runs has changed, and now and then otherwise; so often that the row is always believed."""
+
+    row: WorkerRow
+    running: Callable[[], Sequence[Job]]
+    on_cancel: Callable[[str], None]
+    believe: timedelta
+    soon: float
+    """Seconds between two beats while things change."""
+    _told: frozenset[str] = frozenset()
+    _beat_at: float = 0.0
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def run(self) -> None:
+        longest = min(LONGEST_BEAT, self.believe.total_seconds() / 3)
+        while True:
+            try:
+                ids = frozenset(job.id for job in self.running())
+                if ids != self._told or ids or time.monotonic() - self._beat_at >= longest or not self._beat_at:
+                    await self.beat()
+            except JobqError as error:
+                logger.warning("could not write the worker's row: %s", error)
+            await asyncio.sleep(min(self.soon, longest))
+
+    async def beat(self) -> None:
+        async with self._turn:
+            jobs = list(self.running())
+            asked = await self.row.beat(jobs, believe=self.believe)
+            self._told, self._beat_at = frozenset(job.id for job in jobs), time.monotonic()
+        for job_id in asked:
+            self.on_cancel(job_id)
+
+    async def leave(self) -> None:
+        try:
+            await self.row.leave()
+        except JobqError as error:
+            logger.warning("could not remove the worker's row: %s", error)
+
+
+async def sweep_now_and_then(realm: Realm, worker: str) -> None:
+    """At most once a minute together with all others; ever more seldom while there is nothing to do."""
+    wait = INTERVAL
+    while True:
+        await asyncio.sleep(wait.total_seconds() * realm.random.uniform(0.8, 1.2))
+        try:
+            swept = await sweep_if_due(realm, worker)
+        except JobqError as error:
+            logger.warning("could not sweep: %s", error)
+            continue
+        wait = INTERVAL if swept and not swept.is_clean else min(LONGEST_SWEEP, wait * 2)

@@ -1,0 +1,32 @@
+"""How a worker is asked to behave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+Until = Literal["empty", "idle", "forever"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    slots: int = 1
+    """Jobs that run at the same time."""
+    lease: timedelta = timedelta(minutes=10)
+    """How long a job of a dead worker stays hidden; renewed at a third of it."""
+    time_limit: timedelta | None = None
+    """After that, jobs go back to the queue as if the machine were preempted, and the worker ends."""
+    max_consecutive_failures: int = 0
+    """More failures in a row than this end the worker with an error; 0 is no limit."""
+    until: Until = "empty"
+    idle_timeout: timedelta | None = None
+    max_lane: str | None = None
+    grace: timedelta = timedelta(seconds=120)
+    """From SIGTERM to SIGKILL for a job that is stopped."""
+    proc: str = ""
+    """`module:function` for Python callables; empty for shell commands."""
+    one: bool = False
+    """Run one job, then end: `jobq pull`."""
+    quiet: bool = False
+    """Do not copy the jobs' output to the terminal."""

@@ -1,0 +1,81 @@
+"""What a job's process executes, and the environment it gets: its own, never the next job's."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobq.errors import BadInput
+from jobq.model.job import Job
+from jobq.model.wire import dumps
+from jobq.settings import inherited_environment
+from jobq.worker.attempt import Program
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnvironment:
+    """What every job of a worker finds in its environment, besides its own."""
+
+    queue_name: str
+    worker: str
+    base: Mapping[str, str]
+
+    @classmethod
+    def of_this_process(cls, queue_name: str, worker: str) -> JobEnvironment:
+        base = inherited_environment() | {"PYTHONUNBUFFERED": "1", "JOBQ_WORKER_DIR": str(Path.cwd())}
+        return cls(queue_name, worker, base)
+
+    def of(self, job: Job) -> dict[str, str]:
+        own = {
+            "JOBQ_JOB_ID": job.id,
+            "JOBQ_TASK_ID": job.id,
+            "JOBQ_BATCH": job.batch,
+            "JOBQ_ATTEMPT": str(job.attempt),
+            "JOBQ_QUEUE_NAME": self.queue_name,
+            "JOBQ_WORKER_ID": self.worker,
+        }
+        return {**self.base, **own, **job.spec.env}
+
+
+def shell_program(job: Job, environment: JobEnvironment) -> Program:
+    """Raises BadInput for a job that has no command."""
+    if job.spec.command is None:
+        raise BadInput("it holds arguments for a Python callable, and this worker runs shell commands (see --proc)")
+    return Program(["bash", "-c", job.spec.command], environment.of(job))
+
+
+@dataclass(frozen=True, slots=True)
+class CallableProgram:
+    """Jobs as calls of a Python function, each in a fresh interpreter that inherits no lock and no state."""
+
+    reference: str
+    """`module:function`, or `/path/to/script.py:function` for one defined in the script that is being run."""
+
+    @classmethod
+    def of(cls, handler: Callable[..., Any]) -> CallableProgram:
+        """Raises BadInput for what another process cannot import: a lambda, a closure, something typed at a prompt."""
+        name, module = getattr(handler, "__qualname__", ""), getattr(handler, "__module__", "")
+        if not name or "<" in name:
+            raise BadInput(f"handler {handler!r} must be a function at the top level of a module or a script")
+        if module != "__main__":
+            return cls(f"{module}:{name}")
+        try:
+            return cls(f"{Path(inspect.getfile(handler)).resolve(strict=True)}:{name}")
+        except (TypeError, OSError) as error:
+            raise BadInput(f"handler {name!r} must be in a file that another process can import") from error
+
+    def __call__(self, job: Job, environment: JobEnvironment, control: Path) -> Program:
+        if job.spec.kwargs is None:
+            raise BadInput("it is a shell command, and this worker calls a Python function")
+        (control / "kwargs.json").write_text(dumps(dict(job.spec.kwargs)))
+        command = [sys.executable, "-m", "jobq.worker.call", self.reference, str(control)]
+        env = environment.of(job)
+        # The worker's folder: `jobq worker --proc tasks:fit` means ./tasks.py, and the job runs in a folder of its own.
+        places = [environment.base["JOBQ_WORKER_DIR"], *sys.path, env.get("PYTHONPATH")]
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, places))
+        return Program(command, env, control)

@@ -1,0 +1,213 @@
+"""Running a worker: from options to its end, with signals on the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from jobq.connect import open_realm
+from jobq.core.realm import Realm
+from jobq.core.workers import WorkerRow
+from jobq.errors import BadInput, JobqError
+from jobq.model.address import Address, parse_address
+from jobq.model.job import Job, JobState
+from jobq.model.names import new_token
+from jobq.settings import Settings, inherited_environment, read_settings
+from jobq.worker.attempt import Program
+from jobq.worker.heart import Heart
+from jobq.worker.options import Until, WorkerOptions
+from jobq.worker.programs import CallableProgram, JobEnvironment, shell_program
+from jobq.worker.renewer import Renewer
+from jobq.worker.slots import Slots
+from jobq.worker.ticket_run import MakeProgram, TicketRunner
+from jobq.worker.worker import Summary, Worker
+
+logger = logging.getLogger(__name__)
+
+BEATS_PER_POLL = 20
+INTERRUPTED = 130
+
+
+def run_worker(
+    queue: str,
+    *,
+    handler: Callable[..., Any] | str | None = None,
+    slots: int = 1,
+    until: Until = "empty",
+    idle_timeout: timedelta | None = None,
+    time_limit: timedelta | None = None,
+    lease: timedelta = timedelta(minutes=10),
+    max_lane: str | int | None = None,
+    quiet: bool = True,
+) -> dict[str, int]:
+    """Run a queue's jobs in this process's children until there is none left; how many attempts led to each state.
+
+    `handler` is a function at the top level of a module or script (or its name, `module:function`), called with each
+    job's keyword arguments in a process of its own; what it returns, as JSON, is the job's result. Without one the jobs
+    are shell commands. Raises JobqError for a queue that cannot be reached or read.
+    """
+    proc = handler if isinstance(handler, str) else CallableProgram.of(handler).reference if handler else ""
+    lane = None if max_lane is None else str(max_lane)
+    options = WorkerOptions(
+        slots=slots,
+        lease=lease,
+        time_limit=time_limit,
+        until=until,
+        idle_timeout=idle_timeout,
+        max_lane=lane,
+        proc=proc,
+        quiet=quiet,
+    )
+    summary = asyncio.run(_run(parse_address(queue), read_settings(), options, lambda worker: None))
+    if summary.error:
+        raise summary.error
+    return {state.value: summary.ends[state] for state in JobState if state.is_final}
+
+
+def run_worker_cli(address: Address, settings: Settings, options: WorkerOptions) -> int:
+    """The exit code of `jobq worker` and `jobq pull`. Raises JobqError."""
+    was_interrupted = False
+
+    async def run() -> Summary:
+        with _signals() as watch:
+            summary = await _run(address, settings, options, watch)
+            nonlocal was_interrupted
+            was_interrupted = watch.was_interrupted
+            return summary
+
+    summary = asyncio.run(run())
+    if summary.error:
+        raise summary.error
+    logger.info("ended: %s", _said(summary))
+    if was_interrupted:
+        return INTERRUPTED
+    return 5 if options.one and summary.ends[JobState.SUCCEEDED] < summary.started else 0
+
+
+async def _run(
+    address: Address, settings: Settings, options: WorkerOptions, watch: Callable[[Worker], None]
+) -> Summary:
+    if options.proc:
+        await asyncio.to_thread(_check_callable, options.proc)
+    async with open_realm(address, settings, durable=False) as realm:
+        worker = make_worker(realm, options)
+        watch(worker)
+        logger.info("worker %s takes jobs from %s, %d at a time", worker.heart.row.worker, realm.address, options.slots)
+        return await worker.run()
+
+
+def _said(summary: Summary) -> str:
+    ends = [f"{count} {state}" for state, count in summary.ends.items() if state.is_final]
+    if again := summary.ends[JobState.QUEUED]:
+        ends.append(f"{again} put back in the queue to be tried again")
+    return ", ".join(ends) or "there was nothing to run"
+
+
+def make_worker(realm: Realm, options: WorkerOptions) -> Worker:
+    name = f"{socket.gethostname().split('.')[0][:40]}-{os.getpid()}-{new_token()[:6]}"
+    runner = TicketRunner(
+        realm=realm,
+        options=options,
+        worker=name,
+        program=_program(options, JobEnvironment.of_this_process(realm.name, name)),
+        terminal=None if options.quiet else _terminal(),
+        slots=Slots(options.slots),
+        renewer=Renewer(),
+        on_end=lambda job, seconds: worker.on_end(job, seconds),
+        is_ahead=lambda: worker.is_ahead(),
+    )
+
+    def running() -> list[Job]:
+        return [job for job, _ in runner.attempts.values()]
+
+    beat = realm.queue("0").limits.poll_seconds * BEATS_PER_POLL
+    heart = Heart(WorkerRow(realm, name, options.slots), running, runner.cancel, options.lease, beat)
+    worker = Worker(realm, options, runner, heart)
+    return worker
+
+
+def _program(options: WorkerOptions, environment: JobEnvironment) -> MakeProgram:
+    if not options.proc:
+        return lambda job, directory: shell_program(job, environment)
+    call = CallableProgram(options.proc)
+
+    def program(job: Job, directory: Path) -> Program:
+        return call(job, environment, directory)
+
+    return program
+
+
+def _check_callable(reference: str) -> None:
+    command = [sys.executable, "-m", "jobq.worker.call", reference, ""]
+    env = inherited_environment() | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    checked = subprocess.run(command, capture_output=True, text=True, check=False, env=env)  # noqa: S603  # our own interpreter
+    if checked.returncode:
+        why = checked.stderr.strip().splitlines()[-1:] or ["it could not be imported"]
+        raise BadInput(f"--proc {reference} is not a function that can be called: {why[0]}. Write module:function")
+
+
+def _terminal() -> BinaryIO:
+    return sys.stdout.buffer
+
+
+class _Watch:
+    """SIGTERM and Ctrl-C: jobs get SIGTERM and a grace, then go back to the queue. A second Ctrl-C is immediate."""
+
+    def __init__(self) -> None:
+        self.was_interrupted = False
+        self._is_told = False
+        self._worker: Worker | None = None
+
+    def __call__(self, worker: Worker) -> None:
+        self._worker = worker
+        if self._is_told:  # before there was a worker
+            worker.stop()
+
+    def on_terminate(self) -> None:
+        self._is_told = True
+        logger.info("stopping: jobs get SIGTERM and go back to the queue")
+        if self._worker:
+            self._worker.stop()
+
+    def on_interrupt(self) -> None:
+        if self.was_interrupted and self._worker:
+            self._worker.kill()
+        self.was_interrupted = True
+        self.on_terminate()
+
+    def on_drain(self) -> None:
+        logger.info("finishing what runs, taking nothing new")
+        if self._worker:
+            self._worker.drain()
+
+
+@contextmanager
+def _signals() -> Iterator[_Watch]:
+    watch = _Watch()
+    loop = asyncio.get_running_loop()
+    handlers = {
+        signal.SIGTERM: watch.on_terminate,
+        signal.SIGUSR2: watch.on_terminate,
+        signal.SIGUSR1: watch.on_drain,
+        signal.SIGINT: watch.on_interrupt,
+    }
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    try:
+        yield watch
+    finally:
+        for number in handlers:
+            loop.remove_signal_handler(number)
+
+
+__all__ = ["JobqError", "run_worker", "run_worker_cli"]

@@ -1,0 +1,244 @@
+"""One ticket from its receipt to its settlement: a slot, the claim, the jobs, their ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from jobq.core.claim import Held, claim
+from jobq.core.finish import finish, give_back, settle
+from jobq.core.lease import TicketLease
+from jobq.core.logs import log_key
+from jobq.core.payload import with_payload
+from jobq.core.ports import Delivery
+from jobq.core.realm import Realm
+from jobq.core.together import together
+from jobq.errors import BadInput, JobqError, LeaseLost, Unreachable
+from jobq.model.job import Job, Outcome, Reason
+from jobq.worker.attempt import Attempt, Program, make_directory, remove_directory
+from jobq.worker.options import WorkerOptions
+from jobq.worker.output import Output
+from jobq.worker.renewer import Renewer
+from jobq.worker.slots import Slots
+
+logger = logging.getLogger(__name__)
+
+HOARD_SECONDS = 2.0
+"""A ticket received ahead, or its job, goes back if no slot has become free for it by then."""
+TAIL_SECONDS = 30.0
+"""The same for a job of a chunk."""
+GATHER_SECONDS = 0.05
+"""The end of a short job is recorded within this time, together with others."""
+RETRY_SECONDS = 2.0
+
+MakeProgram = Callable[[Job, Path], Program]
+
+
+class End(Enum):
+    """What became of one job of a ticket."""
+
+    RECORDED = "recorded"
+    """Or given back, not started."""
+    LEFT = "left"
+    """The lease was lost, or its end could not be recorded: the ticket comes back by itself."""
+
+
+@dataclass(slots=True)
+class TicketRunner:
+    realm: Realm
+    options: WorkerOptions
+    worker: str
+    program: MakeProgram
+    terminal: BinaryIO | None
+    slots: Slots
+    renewer: Renewer
+    on_end: Callable[[Job | None, float], None]
+    """Told of each recorded end (None: the job is gone, or another worker's now), with the attempt's seconds."""
+    is_ahead: Callable[[], bool]
+    """Whether jobs are so short of late that tickets are received ahead."""
+    attempts: dict[str, tuple[Job, Attempt]] = field(default_factory=dict)
+    started: int = 0
+    cancelled: set[str] = field(default_factory=set)
+    """Jobs to be cancelled that do not run here; they may wait for a slot."""
+    unclaimed: int = 0
+    """Jobs of tickets that are received and not claimed yet."""
+
+    async def run(self, lane: str, lease: TicketLease) -> None:
+        """Never raises for a job's or a backend's sake: a ticket that is not settled comes back when its lease ends."""
+        mine: set[Attempt] = set()
+        self.renewer.keep(lease, lambda: _abandon(mine))
+        try:
+            await self._run(lane, lease, mine)
+        except JobqError as error:
+            logger.warning("left message %s of lane %s: %s", lease.delivery.message_id, lane, error)
+        except Exception:
+            logger.exception("left message %s of lane %s", lease.delivery.message_id, lane)
+        finally:
+            self.renewer.drop(lease)
+
+    def cancel(self, job_id: str) -> None:
+        """Stop a job that runs; one that is claimed and waits for a slot is not started."""
+        if job_id in self.attempts:
+            self.attempts[job_id][1].stop(Reason.CANCELLED)
+        else:
+            self.cancelled.add(job_id)
+
+    async def _run(self, lane: str, lease: TicketLease, mine: set[Attempt]) -> None:
+        has_slot = False
+        count = jobs_in(lease.delivery)
+        self.unclaimed += count
+        try:
+            if not self._may_claim_ahead(lease):
+                has_slot = await self._has_slot_in_time()
+                if not has_slot:
+                    await _return_unclaimed(lease)
+                    return
+            held = await claim(self.realm, lane, lease, worker=self.worker)
+        except BaseException:
+            if has_slot:
+                self.slots.give()
+            raise
+        finally:
+            self.unclaimed -= count
+        if held is not None:
+            await self._run_jobs(held, mine, has_slot=has_slot)
+        elif has_slot:
+            self.slots.give()
+
+    def _may_claim_ahead(self, lease: TicketLease) -> bool:
+        """Whether to claim before a slot is free, so that claims go out together: while jobs are short.
+
+        Not a ticket delivered again: its job may have killed its worker, and whatever a dead worker has claimed counts
+        as lost.
+        """
+        return self.is_ahead() and lease.delivery.number == 1 and not self.slots.is_closed
+
+    async def _has_slot_in_time(self) -> bool:
+        try:
+            async with asyncio.timeout(HOARD_SECONDS):
+                return await self.slots.take(is_claimed=False)
+        except TimeoutError:
+            return False
+
+    async def _run_jobs(self, held: Held, mine: set[Attempt], *, has_slot: bool) -> None:
+        """All jobs of a ticket, as slots become free; then the ticket's settlement."""
+        chosen = held.jobs[:1] if self.options.one else held.jobs
+        patience = TAIL_SECONDS if held.ticket.is_chunk else HOARD_SECONDS
+        runs = [self._run_when_free(held, job, mine, patience) for job in chosen[has_slot:]]
+        if has_slot:
+            runs.insert(0, self._run_job(held, chosen[0], mine))
+        runs += [self._give_back(held, job) for job in held.jobs[len(chosen) :]]
+        ends = await together(map(_left_if_in_trouble, runs, held.jobs))
+        self.renewer.drop(held.lease)
+        if End.LEFT not in ends:
+            await settle(held)
+
+    async def _run_when_free(self, held: Held, job: Job, mine: set[Attempt], patience: float) -> End:
+        try:
+            async with asyncio.timeout(patience):
+                has_slot = await self.slots.take(is_claimed=True)
+        except TimeoutError:
+            has_slot = False
+        return await (self._run_job(held, job, mine) if has_slot else self._give_back(held, job))
+
+    async def _run_job(self, held: Held, job: Job, mine: set[Attempt]) -> End:
+        """With a slot taken, which is given back before the end is recorded."""
+        try:
+            if held.lease.is_over:
+                return End.LEFT
+            if self.slots.is_closed or job.id in self.cancelled:
+                self.cancelled.discard(job.id)
+                return await self._give_back(held, job)
+            outcome = await self._attempt(job, mine)
+        finally:
+            self.slots.give()
+        if outcome is None:
+            return End.LEFT
+        self.on_end(await self._record(held, job, outcome), outcome.seconds)
+        return End.RECORDED
+
+    async def _give_back(self, held: Held, job: Job) -> End:
+        await give_back(self.realm, held, [job])
+        return End.RECORDED
+
+    async def _attempt(self, job: Job, mine: set[Attempt]) -> Outcome | None:
+        output = Output(
+            self.realm.stack.blobs,
+            log_key(self.realm.name, job.id, job.attempt),
+            f"[{job.id}] ".encode(),
+            self.terminal,
+        )
+        attempt = Attempt(job, output, self.options.grace)
+        self.started += 1
+        mine.add(attempt)
+        self.attempts[job.id] = (job, attempt)
+        directory = None
+        try:
+            directory = make_directory()
+            program = self.program(await with_payload(self.realm, job), directory)
+            return await attempt.run(program, directory)
+        except BadInput as error:
+            return Outcome(Reason.UNDECODABLE, message=str(error))
+        except OSError as error:
+            return Outcome(Reason.EXIT, message=f"could not be started: {error}")
+        finally:
+            mine.discard(attempt)
+            del self.attempts[job.id]
+            if directory:
+                await remove_directory(directory)
+
+    async def _record(self, held: Held, job: Job, outcome: Outcome) -> Job | None:
+        """Until it is stored, for as long as the lease holds."""
+        while True:
+            try:
+                patience = GATHER_SECONDS if self.is_ahead() and not self.slots.is_closed else 0.0
+                after = await finish(self.realm, held, job, outcome, patience=patience)
+                break
+            except Unreachable as error:
+                if held.lease.is_over or held.lease.seconds_left < RETRY_SECONDS:
+                    raise LeaseLost(f"the end of job {job.id} could not be recorded in time: {error}") from error
+                logger.warning("could not record the end of job %s yet: %s", job.id, error)
+                await asyncio.sleep(RETRY_SECONDS)
+        _log_end(job, after, outcome)
+        return after
+
+
+def jobs_in(delivery: Delivery) -> int:
+    """How many jobs a message speaks of, without decoding it: in a payload the quotes would be escaped."""
+    return max(1, delivery.body.count(b'{"i":'))
+
+
+async def _return_unclaimed(lease: TicketLease) -> None:
+    """Give a ticket back as it came. A chunk goes as a new message: one delivered again would have to be split."""
+    if jobs_in(lease.delivery) == 1:
+        await lease.release(lease.delivery.body)
+        return
+    await lease.queue.send([lease.delivery.body])
+    await lease.complete()
+
+
+async def _left_if_in_trouble(run: Coroutine[Any, Any, End], job: Job) -> End:
+    """One job's trouble must not end the others of its chunk."""
+    try:
+        return await run
+    except JobqError as error:
+        logger.warning("left job %s: %s", job.id, error)
+        return End.LEFT
+
+
+def _abandon(attempts: set[Attempt]) -> None:
+    for attempt in attempts:
+        attempt.abandon()
+
+
+def _log_end(job: Job, after: Job | None, outcome: Outcome) -> None:
+    if after is None:
+        logger.warning("job %s is gone or another worker's; its attempt was not recorded", job.id)
+        return
+    how = "ok" if outcome.is_ok else f"{outcome.reason}"
+    logger.info("finished job %s: %s in %.1f s, now %s", job.id, how, outcome.seconds, after.state)

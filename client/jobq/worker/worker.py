@@ -1,0 +1,246 @@
+"""The worker: fetches tickets into free slots, keeps its leases and its own row, and knows when to end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from jobq.core.lease import TicketLease
+from jobq.core.outbox import repair_all
+from jobq.core.ports import QueueLimits
+from jobq.core.realm import Realm
+from jobq.core.status import is_anything_queued
+from jobq.errors import JobqError, Unreachable
+from jobq.model.job import Job, JobState, Reason
+from jobq.model.names import DEFAULT_LANE, lane_order
+from jobq.worker.heart import Heart, sweep_now_and_then
+from jobq.worker.options import WorkerOptions
+from jobq.worker.pace import Pace
+from jobq.worker.ticket_run import TicketRunner, jobs_in
+
+logger = logging.getLogger(__name__)
+
+AHEAD_SECONDS = 0.25
+"""Tickets are received ahead for so much work, by how long jobs took lately; none for jobs that take longer."""
+MOST_AHEAD = 32
+POLLS_PER_LOOK = 30
+"""New lanes are looked for after as much time as that many prompt polls take."""
+PATIENCE_AT_FIRST = 20.0
+PATIENCE_LATER = 600.0
+"""Seconds for which a backend in trouble is asked again before the worker gives up."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a worker has done: recorded ends by the state they led to."""
+
+    ends: Counter[JobState] = field(default_factory=Counter)
+    started: int = 0
+    error: JobqError | None = None
+
+
+@dataclass(slots=True)
+class Worker:
+    realm: Realm
+    options: WorkerOptions
+    runner: TicketRunner
+    heart: Heart
+    summary: Summary = field(default_factory=Summary)
+    _lanes: list[str] = field(default_factory=lambda: [DEFAULT_LANE])
+    _lanes_at: float = -math.inf
+    _job_seconds: float | None = None
+    """One job's time, of late."""
+    _jobs_per_ticket: float = field(init=False)
+    """Of late; at first so many that a single ticket is asked for."""
+    _tickets: int = 0
+    """Tickets in hand, from receipt to settlement."""
+    _failures_in_a_row: int = 0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _trouble_since: float | None = None
+    _has_connected: bool = False
+
+    def __post_init__(self) -> None:
+        self._jobs_per_ticket = self.options.slots
+
+    async def run(self) -> Summary:
+        """Until there is nothing to do (by the options), or `stop`. An error that ended it is in the summary."""
+        if self.options.time_limit:
+            asyncio.get_running_loop().call_later(self.options.time_limit.total_seconds(), self.stop)
+        async with asyncio.TaskGroup() as side:
+            tasks = [
+                side.create_task(self.runner.renewer.run()),
+                side.create_task(self.heart.run()),
+                side.create_task(sweep_now_and_then(self.realm, self.heart.row.worker)),
+            ]
+            try:
+                async with asyncio.TaskGroup() as tickets:
+                    await self._fetch(tickets)
+            finally:
+                for task in tasks:
+                    task.cancel()
+        await self.heart.leave()
+        self.summary.started = self.runner.started
+        return self.summary
+
+    def stop(self, reason: Reason = Reason.PREEMPTED) -> None:
+        """Take nothing new, stop what runs (it goes back to the queue) and end."""
+        self.drain()
+        for _, attempt in list(self.runner.attempts.values()):
+            attempt.stop(reason)
+
+    def kill(self) -> None:
+        """At once: nothing of a job goes on, and its ticket comes back when its lease ends."""
+        for _, attempt in list(self.runner.attempts.values()):
+            attempt.abandon()
+
+    def drain(self) -> None:
+        """Take nothing new; what runs goes on."""
+        self._stopping.set()
+        self.runner.slots.close()
+        self._changed.set()
+
+    def on_end(self, job: Job | None, seconds: float) -> None:
+        """What the runner tells of each recorded end."""
+        self._job_seconds = seconds if self._job_seconds is None else 0.7 * self._job_seconds + 0.3 * seconds
+        self._changed.set()
+        if job is None:
+            return
+        self.summary.ends[job.state] += 1
+        has_failed = job.state is JobState.FAILED or (
+            job.state is JobState.QUEUED and job.reason is not Reason.PREEMPTED
+        )
+        self._failures_in_a_row = self._failures_in_a_row + 1 if has_failed else 0
+        limit = self.options.max_consecutive_failures
+        if limit and self._failures_in_a_row > limit and not self._stopping.is_set():
+            self._fail(JobqError(f"{limit + 1} failures in a row are over --max-consecutive-failures {limit}"))
+
+    @property
+    def _limits(self) -> QueueLimits:
+        return self.realm.queue(DEFAULT_LANE).limits
+
+    async def _fetch(self, tickets: asyncio.TaskGroup) -> None:
+        pace = Pace(self._limits.poll_seconds, self._limits.idle_poll_seconds, random=self.realm.random)
+        while not self._stopping.is_set() and not (self.options.one and self.runner.started):
+            try:
+                received = await self._receive()
+                self._trouble_since = None
+                self._has_connected = True
+                is_done = not received and not self._tickets and await self._is_done(pace)
+            except JobqError as error:
+                await self._endure(error)
+                continue
+            if is_done:
+                return
+            self._tickets += len(received)
+            for lane, lease in received:
+                tickets.create_task(self._run_ticket(lane, lease, pace))
+            if received:
+                pace.active()
+            await self._rest(pace, has_received=bool(received))
+
+    async def _run_ticket(self, lane: str, lease: TicketLease, pace: Pace) -> None:
+        try:
+            await self.runner.run(lane, lease)
+        finally:
+            pace.active()
+            self._tickets -= 1
+            self._changed.set()
+
+    async def _receive(self) -> list[tuple[str, TicketLease]]:
+        """Tickets for the room there is, from the lowest lane first."""
+        received: list[tuple[str, TicketLease]] = []
+        await self._look_for_lanes()
+        for lane in self._lanes:
+            room = self._room() - len(received)
+            if room <= 0 or self._stopping.is_set():
+                break
+            queue, asked_at = self.realm.queue(lane), time.monotonic()
+            try:
+                deliveries = await queue.receive(min(room, queue.limits.max_receive), lease=self.options.lease)
+            except JobqError:
+                if not received:
+                    raise
+                break  # what other lanes gave is held, and nobody else would run it before its lease ends
+            received += [(lane, TicketLease(queue, held, self.options.lease, asked_at)) for held in deliveries]
+            for delivery in deliveries:
+                self._jobs_per_ticket = 0.5 * self._jobs_per_ticket + 0.5 * jobs_in(delivery)
+        return received
+
+    def _room(self) -> int:
+        """How many tickets to ask for: one for each free slot, and some ahead while jobs are short."""
+        runner = self.runner
+        if self.options.one:
+            return 1 - self._tickets
+        ahead = self._ahead
+        free = runner.slots.size - runner.slots.busy - runner.slots.waiting
+        if runner.unclaimed > max(free, ahead / 2):
+            return 0  # enough for now: asking seldom for many beats asking often for one
+        return math.ceil((free + ahead - runner.unclaimed) / self._jobs_per_ticket)
+
+    @property
+    def _ahead(self) -> float:
+        """Jobs to hold beyond those that run."""
+        if self._job_seconds is None or self.options.one:
+            return 0.0
+        return min(MOST_AHEAD, self.runner.slots.size * AHEAD_SECONDS / max(self._job_seconds, 0.001))
+
+    def is_ahead(self) -> bool:
+        """Whether jobs are short of late."""
+        return self._ahead >= self.runner.slots.size
+
+    async def _rest(self, pace: Pace, *, has_received: bool) -> None:
+        """Until there is room again; where the queue had nothing, for a while, or until nothing runs any more."""
+        if self._room() <= 0:
+            await self._wait_until(lambda: self._room() > 0, None)
+        elif not has_received:
+            was_busy = self._tickets > 0
+            await self._wait_until(lambda: was_busy and not self._tickets, pace.next_wait(len(self._lanes)))
+
+    async def _wait_until(self, condition: Callable[[], bool], seconds: float | None) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not condition() and not self._stopping.is_set():
+                    self._changed.clear()
+                    await self._changed.wait()
+
+    async def _look_for_lanes(self, *, now: bool = False) -> None:
+        if not now and time.monotonic() - self._lanes_at < self._limits.poll_seconds * POLLS_PER_LOOK:
+            return
+        lanes, most = await self.realm.lanes(), self.options.max_lane
+        self._lanes = [lane for lane in lanes if most is None or lane_order(lane) <= lane_order(most)]
+        self._lanes_at = time.monotonic()
+
+    async def _is_done(self, pace: Pace) -> bool:
+        """Whether to end, with nothing received and nothing running. Delayed retries are queued, so waited for."""
+        if self.options.until == "forever":
+            return False
+        if self.options.until == "idle":
+            limit = self.options.idle_timeout
+            return limit is not None and pace.idle_seconds >= limit.total_seconds()
+        await self._look_for_lanes(now=True)
+        await self.heart.beat()
+        if await repair_all(self.realm):
+            return False
+        return self.options.one or not await is_anything_queued(self.realm, self._lanes)
+
+    async def _endure(self, error: JobqError) -> None:
+        """A backend in trouble is asked again for a while, and never taken for an empty queue."""
+        now = time.monotonic()
+        self._trouble_since = self._trouble_since or now
+        patience = PATIENCE_LATER if self._has_connected else PATIENCE_AT_FIRST
+        if not isinstance(error, Unreachable) or now - self._trouble_since > patience:
+            self._fail(error)
+            return
+        logger.warning("asking again: %s", error)
+        await self._wait_until(lambda: False, min(30.0, max(1.0, (now - self._trouble_since) / 4)))
+
+    def _fail(self, error: JobqError) -> None:
+        self.summary.error = self.summary.error or error
+        self.stop()
