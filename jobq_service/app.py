@@ -1,0 +1,36 @@
+"""The ASGI app of the control plane, the same under Azure Functions and under uvicorn."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import FastAPI
+
+from jobq_service import checkout, enqueue, health, manage, openapi, status
+from jobq_service.problems import Failsafe, add_handlers
+from jobq_service.realms import Realms
+from jobq_service.settings import DEFAULT_BODY_BYTES
+
+
+def create_app(realms: Realms, *, max_body_bytes: int = DEFAULT_BODY_BYTES) -> FastAPI:
+    """Answers under `/api` for all realms of a stack. The caller closes `realms`.
+
+    It has no lifespan: Functions does not run one. It checks no keys: the host does, or `jobq_service.guard`.
+    """
+    logging.getLogger("azure").setLevel(logging.WARNING)  # a line for each request to storage, otherwise
+    app = FastAPI(
+        title="jobq",
+        openapi_url=openapi.URL,
+        docs_url=None,
+        redoc_url=None,
+        # A redirect is built from the Host header, and is a second call that Functions bills.
+        redirect_slashes=False,
+    )
+    app.state.realms = realms
+    app.state.max_body_bytes = max_body_bytes
+    for family in (health, enqueue, status, manage, checkout):
+        app.include_router(family.router)
+    openapi.describe(app)
+    add_handlers(app)
+    app.add_middleware(Failsafe)
+    return app

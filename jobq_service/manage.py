@@ -1,0 +1,123 @@
+"""`/api/manage`: cancel, retry, remove, one job or many, and sweep."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from jobq.core import operate
+from jobq.core.api import Filter, Selection
+from jobq.core.documents import job_document
+from jobq.errors import BadInput
+from jobq.model.names import batch_name, job_id, lane_name, tag_name
+from jobq_service import schemas
+from jobq_service.answers import answer
+from jobq_service.bodies import JSON, read_model
+from jobq_service.openapi import body, problems
+from jobq_service.realms import Api, JobId
+
+router = APIRouter(prefix="/api/manage", tags=["manage"], responses=problems(400))
+
+_BODY = problems(413, 415)
+
+
+@router.post(
+    "/{realm}/jobs/{job}/cancel",
+    summary="Cancel a job; one that runs is asked to end",
+    response_model=schemas.Job,
+    responses=problems(404, 409) | _BODY,
+    openapi_extra=body({JSON: schemas.Cancel}, required=False),
+)
+async def cancel(api: Api, job_id: JobId, request: Request) -> Response:
+    asked = await read_model(request, schemas.Cancel)
+    return answer(job_document(await operate.cancel(api.realm, job_id, message=asked.message)))
+
+
+@router.post(
+    "/{realm}/jobs/{job}/retry",
+    summary="Queue a failed or cancelled job again",
+    response_model=schemas.Job,
+    responses=problems(404, 409),
+)
+async def retry(api: Api, job_id: JobId) -> Response:
+    return answer(job_document(await operate.retry(api.realm, job_id)))
+
+
+@router.delete(
+    "/{realm}/jobs/{job}",
+    summary="Remove a job; one that runs is asked to end, and goes then",
+    description="Answers the job as it was, or as it is while its worker has been asked (`cancel_requested`).",
+    response_model=schemas.Job,
+    responses=problems(404, 409),
+)
+async def remove(api: Api, job_id: JobId) -> Response:
+    before = await api.realm.read(job_id)
+    return answer(job_document(await operate.remove(api.realm, job_id) or before))
+
+
+@router.post(
+    "/{realm}/cancel",
+    summary="Cancel many jobs",
+    response_model=schemas.Changed,
+    responses=_BODY,
+    openapi_extra=body({JSON: schemas.CancelMany}),
+)
+async def cancel_many(api: Api, request: Request) -> Response:
+    asked = await read_model(request, schemas.CancelMany)
+    return answer(await api.cancel(_selection(asked), message=asked.message))
+
+
+@router.post(
+    "/{realm}/retry",
+    summary="Queue many jobs again",
+    response_model=schemas.Changed,
+    responses=_BODY,
+    openapi_extra=body({JSON: schemas.Filter}),
+)
+async def retry_many(api: Api, request: Request) -> Response:
+    return answer(await api.retry(_selection(await read_model(request, schemas.Filter))))
+
+
+@router.post(
+    "/{realm}/remove",
+    summary="Remove many jobs",
+    response_model=schemas.Changed,
+    responses=_BODY,
+    openapi_extra=body({JSON: schemas.Filter}),
+)
+async def remove_many(api: Api, request: Request) -> Response:
+    return answer(await api.remove(_selection(await read_model(request, schemas.Filter))))
+
+
+@router.delete("/{realm}/lanes/{lane}/jobs", summary="Remove what is queued in a lane", response_model=schemas.Changed)
+async def clear(api: Api, lane: str) -> Response:
+    return answer(await api.clear(lane_name(lane)))
+
+
+@router.post(
+    "/{realm}/sweep",
+    summary="Put the realm in order",
+    response_model=schemas.Swept,
+    responses=_BODY,
+    openapi_extra=body({JSON: schemas.Sweep}, required=False),
+)
+async def sweep(api: Api, request: Request) -> Response:
+    asked = await read_model(request, schemas.Sweep)
+    return answer(await api.sweep(repair=asked.repair))
+
+
+def _selection(asked: schemas.Filter) -> Selection:
+    """Raises BadInput for an empty one: a slip must not empty a realm."""
+    where = Filter(
+        tag=tag_name(asked.tag) if asked.tag else "",
+        batch=batch_name(asked.batch) if asked.batch else "",
+        lane=lane_name(asked.lane) if asked.lane not in (None, "") else "",
+        state=asked.state,
+    )
+    if asked.ids and where != Filter():
+        raise BadInput("say which jobs either by 'ids' or by tag, batch, lane and state, not by both")
+    if asked.ids:
+        return Selection(ids=tuple(map(job_id, asked.ids)))
+    if where == Filter():
+        raise BadInput("say which jobs: 'ids', or at least one of 'tag', 'batch', 'lane', 'state'")
+    return Selection(where=where)

@@ -1,0 +1,170 @@
+"""The documents of the HTTP interface, as the OpenAPI document shows them. Keys are added, never renamed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobq.model.job import IfExists, JobState, PushStatus
+from jobq_service.submissions import MAX_JOBS
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Answered(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class Problem(_Answered):
+    """An error (RFC 9457)."""
+
+    type: str = Field(description="`urn:jobq:…` names the error; `about:blank` is what its status says")
+    title: str
+    status: int
+    detail: str = Field(description="what happened and what to do")
+    index: int | None = Field(None, description="of a push's bad job, from 0")
+    line: int | None = Field(None, description="of an NDJSON push's bad job, from 1")
+    request: str | None = Field(None, description="names this request in the log of the control plane")
+
+
+class Health(_Answered):
+    status: str
+    version: str
+
+
+class NewJob(_Asked):
+    """One job: `cmd` (a shell command) or `kwargs` (arguments for a Python callable), never both."""
+
+    id: str | int | None = Field(None, description="made from batch and position where it is not given")
+    cmd: str | None = None
+    kwargs: dict[str, Any] | None = None
+    env: dict[str, str | int | float] = {}
+    tags: list[str] = Field([], max_length=20)
+    lanes: list[str | int] = Field(["0"], max_length=10)
+    lane: str | int | None = Field(None, description="in place of `lanes`")
+    num_retries: int = Field(0, ge=0, le=10_000)
+    crash_limit: int = Field(3, ge=0, le=10_000)
+    max_preemptions: int = Field(1000, ge=0, le=10_000)
+    timeout: float | str | None = Field(None, description="seconds, or a duration such as `2h`, of one attempt")
+
+
+class Push(_Asked):
+    batch: str | None = Field(None, description="a fresh name where it is not given")
+    if_exists: IfExists = IfExists.SKIP
+    chunk: int = Field(1, ge=1, le=1000, description="jobs that share a ticket")
+    token: str | None = Field(None, description="the same when a push is repeated whose answer was lost")
+    jobs: list[NewJob] = Field(min_length=1, max_length=MAX_JOBS)
+
+
+class PushedJob(_Answered):
+    id: str
+    status: PushStatus
+    state: JobState
+    error: str | None = None
+
+
+class Pushed(_Answered):
+    batch: str
+    results: list[PushedJob] = Field(description="in the order of the jobs")
+
+
+class Counts(_Answered):
+    total: int
+    queued: int
+    running: int
+    succeeded: int
+    failed: int
+    cancelled: int
+
+
+class RealmStatus(Counts):
+    realm: str
+    workers: int
+    lanes: dict[str, Counts]
+    tags: dict[str, Counts]
+    batches: dict[str, Counts]
+
+
+class RealmTotal(Counts):
+    realm: str
+
+
+class TagStatus(Counts):
+    tag: str
+
+
+class BatchStatus(Counts):
+    batch: str
+
+
+class Realms(_Answered):
+    realms: list[str]
+
+
+class Job(_Answered):
+    id: str
+    batch: str
+    state: JobState
+    reason: str | None
+    exit_code: int | None
+    attempts: int
+    tags: list[str]
+    lanes: list[str]
+    output_tail: str
+    result: Any = None
+
+
+class Jobs(_Answered):
+    jobs: list[Job]
+    next: str | None = Field(description="pass as `after` for the following page; null at the end")
+
+
+class Workers(_Answered):
+    workers: list[dict[str, Any]]
+
+
+class Where(_Answered):
+    address: str = Field(description="a queue's address that a worker can pull from directly")
+
+
+class Cancel(_Asked):
+    message: str = Field("", max_length=1000)
+
+
+class Filter(_Asked):
+    """Which jobs: ids, or all that match everything else that is given. Nothing given is refused."""
+
+    ids: Annotated[list[str], Field(max_length=MAX_JOBS)] | None = None
+    tag: str | None = None
+    batch: str | None = None
+    lane: str | int | None = None
+    state: JobState | None = None
+
+
+class CancelMany(Filter, Cancel):
+    pass
+
+
+class Sweep(_Asked):
+    repair: bool = Field(False, description="also queue again whatever no worker holds")
+
+
+class Refusal(_Answered):
+    id: str
+    error: str
+
+
+class Changed(_Answered):
+    matched: int
+    changed: int
+    refused: list[Refusal] = Field(description="the first 100")
+
+
+class Swept(_Answered):
+    outbox_rows: int
+    folded: int
+    dead_workers: int
+    repaired: int

@@ -1,0 +1,99 @@
+"""`/api/status`: how far realms, tags, batches and jobs are. Nothing here changes anything."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from jobq.core.api import Filter
+from jobq.core.listing import MAX_PAGE
+from jobq.model.job import JobState
+from jobq.model.names import batch_name, lane_name, tag_name, unescape
+from jobq_service import schemas
+from jobq_service.answers import HEADERS, answer
+from jobq_service.openapi import Responses, problems
+from jobq_service.realms import Api, JobId, realms_of
+
+router = APIRouter(prefix="/api/status", tags=["status"], responses=problems(400))
+
+
+@router.get("", summary="List the realms", response_model=schemas.Realms)
+async def realms(request: Request) -> Response:
+    return answer(await realms_of(request).document())
+
+
+@router.get("/{realm}", summary="A realm, by lane, tag and batch", response_model=schemas.RealmStatus)
+async def realm_status(api: Api) -> Response:
+    return answer(await api.status())
+
+
+@router.get("/{realm}/total", summary="A realm as a whole", response_model=schemas.RealmTotal)
+async def total(api: Api) -> Response:
+    return answer(await api.total())
+
+
+@router.get("/{realm}/tags/{tag}", summary="A tag", response_model=schemas.TagStatus, responses=problems(404))
+async def tag_status(api: Api, tag: str) -> Response:
+    return answer(await api.tag_status(tag_name(unescape(tag))))
+
+
+@router.get("/{realm}/batches/{batch}", summary="A batch", response_model=schemas.BatchStatus, responses=problems(404))
+async def batch_status(api: Api, batch: str) -> Response:
+    return answer(await api.batch_status(batch_name(batch)))
+
+
+@router.get("/{realm}/jobs", summary="List jobs, by id", response_model=schemas.Jobs)
+async def jobs(
+    api: Api,
+    tag: str = "",
+    batch: str = "",
+    lane: str = "",
+    state: JobState | None = None,
+    after: Annotated[str, Query(pattern=r"^[A-Za-z0-9_.!-]*$", max_length=250, description="`next` of a page")] = "",
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+) -> Response:
+    where = Filter(
+        tag=tag_name(tag) if tag else "",
+        batch=batch_name(batch) if batch else "",
+        lane=lane_name(lane) if lane else "",
+        state=state,
+    )
+    return answer(await api.jobs(where, after=after, limit=limit))
+
+
+@router.get("/{realm}/jobs/{job}", summary="A job", response_model=schemas.Job, responses=problems(404))
+async def job(api: Api, job_id: JobId) -> Response:
+    return answer(await api.job(job_id))
+
+
+_LOG: Responses = {
+    200: {"description": "The output, as it was written", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+
+
+@router.get(
+    "/{realm}/jobs/{job}/log",
+    summary="An attempt's output",
+    response_class=Response,
+    responses=_LOG | problems(404),
+)
+async def log(
+    api: Api,
+    job_id: JobId,
+    attempt: Annotated[int | None, Query(ge=1, le=1_000_000, description="the last one where it is not given")] = None,
+    start: Annotated[int, Query(ge=0, le=2**53, description="the byte to begin with")] = 0,
+) -> Response:
+    output = await api.log(job_id, attempt=attempt, start=start)
+    return Response(output, headers=HEADERS, media_type="text/plain; charset=utf-8")
+
+
+@router.get("/{realm}/workers", summary="Live workers", response_model=schemas.Workers)
+async def workers(api: Api) -> Response:
+    return answer(await api.workers())
+
+
+@router.get("/{realm}/where", summary="Where a worker pulls from", response_model=schemas.Where)
+async def where(api: Api) -> Response:
+    return answer({"address": api.realm.address})

@@ -1,0 +1,79 @@
+"""The app asked without a network, and each of its answers held against its own OpenAPI document."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from jobq.core.operate import change
+from jobq.model.job import Job, JobState, Reason
+from jobq_service import schemas
+from jobq_service.problems import MEDIA_TYPE
+from jobq_service.realms import Realms
+
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
+class ControlPlane:
+    """`realms` is what it serves, for a test to put jobs in states that only a worker can."""
+
+    def __init__(self, app: FastAPI, realms: Realms) -> None:
+        self.app = app
+        self.realms = realms
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://jobq.test")
+
+    async def get(self, path: str, **query: Any) -> httpx.Response:
+        return await self.ask("GET", path, params=query or None)
+
+    async def post(self, path: str, document: object = None, **more: Any) -> httpx.Response:
+        return await self.ask("POST", path, **({"json": document} if document is not None else {}), **more)
+
+    async def delete(self, path: str) -> httpx.Response:
+        return await self.ask("DELETE", path)
+
+    async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        answer = await self.http.request(method, f"/api/{path}", **more)
+        self._hold_against_document(method, answer)
+        return answer
+
+    async def push(self, *jobs: dict[str, Any], **options: Any) -> httpx.Response:
+        return await self.post("enqueue/demo/jobs", {"batch": "b1", **options, "jobs": list(jobs)})
+
+    async def force(self, job_id: str, state: JobState, **fields: Any) -> None:
+        """Move a job of realm demo as a worker would."""
+
+        def moved(job: Job) -> Job:
+            return replace(job, state=state, **fields)
+
+        await change(self.realms.realm("demo"), job_id, moved)
+
+    async def fail(self, job_id: str) -> None:
+        await self.force(job_id, JobState.FAILED, reason=Reason.EXIT, exit_code=3, attempt=1, tail="no such file")
+
+    def _hold_against_document(self, method: str, answer: httpx.Response) -> None:
+        if answer.status_code >= 400:
+            assert answer.headers["content-type"] == MEDIA_TYPE
+            problem = schemas.Problem.model_validate_json(answer.content)
+            assert problem.status == answer.status_code
+        operation = self._operation(method, answer.request.url.path)
+        if operation is None:
+            assert answer.status_code in (404, 405, 501)
+            return
+        described = operation["responses"].get(str(answer.status_code))
+        assert described, f"{method} {answer.request.url.path} answered {answer.status_code}, which is not documented"
+        media_type = answer.headers["content-type"].partition(";")[0]
+        reference = described["content"][media_type]["schema"].get("$ref", "")
+        if reference:
+            getattr(schemas, reference.rpartition("/")[2]).model_validate_json(answer.content)
+
+    def _operation(self, method: str, path: str) -> dict[str, Any] | None:
+        for template, operations in self.app.openapi()["paths"].items():
+            if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
+                found: dict[str, Any] | None = operations.get(method.lower())
+                return found
+        return None

@@ -1,0 +1,228 @@
+"""Every function, indexed and invoked by the library that runs them in Azure, in a process of its own.
+
+On the Python of these tests, and on the one of the deployment. To have the library there:
+
+    python3.11 -m pip install --ignore-requires-python --no-deps \
+        azure-functions-runtime==1.3.0 azurefunctions-extensions-base==1.2.0
+    python3.13 -m venv .venv-3.13 && .venv-3.13/bin/pip install -r requirements.txt azure-functions-runtime==1.3.0
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from jobq.adapters.local import LocalStack
+from jobq.model.names import escape, id_in_batch
+from tests.azurite import Azurite
+from tests.service.functions_host import FunctionsHost, python_with_runtime, running_host
+
+OURS = f"{sys.version_info.major}.{sys.version_info.minor}"
+DEPLOYED = "3.13"
+VERSIONS = sorted({OURS, DEPLOYED})
+
+PUSH = {"batch": "b1", "jobs": [{"cmd": "true", "tags": ["a b/c"]}, {"id": "x/y z", "cmd": "false"}]}
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def python(request: pytest.FixtureRequest) -> str:
+    """An interpreter with the runtime library. Missing: a skip at home; in CI ours must have it."""
+    found = python_with_runtime(request.param)
+    if found is None and os.environ.get("CI") and request.param == OURS:
+        pytest.fail(f"azure-functions-runtime 1.3.0 is not installed for Python {request.param}")
+    if found is None:
+        pytest.skip(f"no Python {request.param} with azure-functions-runtime 1.3.0: see the top of this file")
+    return found
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> str:
+    return f"local:{tmp_path}/q/demo"
+
+
+@pytest.fixture
+def host(python: str, queue: str) -> Iterator[FunctionsHost]:
+    with running_host(python, {"JOBQ": queue}) as running:
+        yield running
+
+
+def test_functions_are_declared_with_their_routes_methods_and_keys(host: FunctionsHost) -> None:
+    declared = {
+        name: (trigger["type"], trigger.get("route"), trigger.get("methods"), trigger.get("authLevel"))
+        for name, (trigger, *_) in host.functions.items()
+    }
+
+    assert declared == {
+        "enqueue": ("httpTrigger", "api/enqueue/{*rest}", ["POST"], "FUNCTION"),
+        "status": ("httpTrigger", "api/status/{*rest}", ["GET"], "FUNCTION"),
+        "manage": ("httpTrigger", "api/manage/{*rest}", ["POST", "DELETE"], "FUNCTION"),
+        "checkout": ("httpTrigger", "api/checkout/{*rest}", ["GET", "POST", "PUT", "DELETE"], "FUNCTION"),
+        "health": ("httpTrigger", "api/health", ["GET"], "ANONYMOUS"),
+        "tick": ("timerTrigger", None, None, None),
+    }
+
+
+def test_timer_runs_each_minute_and_not_at_start(host: FunctionsHost) -> None:
+    (trigger,) = host.functions["tick"]
+
+    assert trigger["schedule"] == "0 * * * * *"
+    assert not trigger.get("runOnStartup")
+
+
+def test_health_needs_no_setting_but_the_queue(host: FunctionsHost) -> None:
+    answer = host.http("GET", "/api/health")
+
+    assert (answer.status, answer.json()["status"]) == (200, "ok")
+
+
+def test_job_is_pushed_counted_cancelled_and_removed(host: FunctionsHost) -> None:
+    first, second = id_in_batch("b1", 1), escape("x/y z")
+
+    pushed = host.http("POST", "/api/enqueue/demo/jobs", PUSH)
+    counts = host.http("GET", "/api/status/demo/total")
+    tag = host.http("GET", f"/api/status/demo/tags/{escape('a b/c')}")
+    page = host.http("GET", "/api/status/demo/jobs?tag=a%20b%2Fc&limit=1")
+    job = host.http("GET", f"/api/status/demo/jobs/{second}")
+    log = host.http("GET", f"/api/status/demo/jobs/{second}/log")
+    cancelled = host.http("POST", f"/api/manage/demo/jobs/{second}/cancel", {"message": "enough"})
+    retried = host.http("POST", "/api/manage/demo/retry", {"ids": ["x/y z"]})
+    removed = host.http("DELETE", f"/api/manage/demo/jobs/{first}")
+    swept = host.http("POST", "/api/manage/demo/sweep")
+    realms = host.http("GET", "/api/status")
+
+    assert [result["id"] for result in pushed.json()["results"]] == [first, "x/y z"]
+    assert (counts.json()["queued"], tag.json()["queued"]) == (2, 1)
+    assert [found["id"] for found in page.json()["jobs"]] == [first]
+    assert (job.json()["command"], log.status, log.body) == ("false", 200, b"")
+    assert log.headers["content-type"] == "text/plain; charset=utf-8"
+    assert (cancelled.json()["state"], cancelled.json()["message"]) == ("cancelled", "enough")
+    assert retried.json() == {"matched": 1, "changed": 1, "refused": []}
+    assert (removed.status, swept.status, realms.json()) == (200, 200, {"realms": ["demo"]})
+
+
+def test_gzip_and_ndjson_bodies_arrive(host: FunctionsHost) -> None:
+    body = gzip.compress(b'{"cmd":"a"}\n{"cmd":"b"}\n')
+
+    answer = host.http(
+        "POST", "/api/enqueue/demo/jobs", body, content_type="application/x-ndjson", content_encoding="gzip"
+    )
+
+    assert len(answer.json()["results"]) == 2
+
+
+def test_body_that_the_host_lost_is_explained(host: FunctionsHost) -> None:
+    answer = host.http("POST", "/api/enqueue/demo/jobs", transfer_encoding="chunked")
+
+    assert answer.status == 400
+    assert "Content-Length" in answer.json()["detail"]
+
+
+def test_errors_arrive_as_problems(host: FunctionsHost) -> None:
+    bad = host.http("POST", "/api/enqueue/demo/jobs", {"jobs": [{"cmd": "true"}, {}]})
+    missing = host.http("GET", "/api/status/demo/jobs/none")
+    unknown = host.http("GET", "/api/status/demo/nonsense")
+
+    assert (bad.status, bad.json()["index"]) == (400, 1)
+    assert (missing.status, unknown.status) == (404, 404)
+    assert {answer.headers["content-type"] for answer in (bad, missing, unknown)} == {"application/problem+json"}
+
+
+def test_checkout_answers_that_it_is_not_there_yet(host: FunctionsHost) -> None:
+    assert host.http("POST", "/api/checkout/demo/jobs").status == 501
+
+
+@pytest.mark.parametrize("path", ["/api/Status/demo", "/api/status/"])
+def test_what_the_host_matches_more_loosely_is_not_found(host: FunctionsHost, path: str) -> None:
+    request = {**host.request("GET", path), "function": "status"}
+
+    (answer,) = host.many([request])
+
+    assert answer.status == 404
+
+
+async def test_timer_sweeps_every_realm(host: FunctionsHost, tmp_path: Path) -> None:
+    host.http("POST", "/api/enqueue/first/jobs", PUSH)
+    host.http("POST", "/api/enqueue/second/jobs", PUSH)
+
+    fired = host.timer("tick")
+
+    stack = LocalStack(tmp_path / "q")
+    leases = [await stack.table.get(f"{realm}~sweep", "lease") for realm in ("first", "second")]
+    await stack.close()
+    assert fired.is_ok
+    assert [lease.values["holder"] for lease in leases if lease] == [fired.id, fired.id]
+
+
+@pytest.mark.parametrize("what", ["jobq_service.realms:Realms.api", "azure.functions:AsgiMiddleware.handle_async"])
+def test_unexpected_error_is_a_problem_with_the_invocations_id(host: FunctionsHost, what: str) -> None:
+    host.break_(what)
+
+    answer = host.http("GET", "/api/status/demo")
+
+    assert answer.is_ok  # a failed invocation would reach the caller as an empty 500
+    assert answer.status == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["request"] == answer.id
+    assert b"sesame" not in answer.body
+
+
+def test_function_app_without_a_queue_says_what_to_set(python: str) -> None:
+    with running_host(python, {}) as host:
+        answer = host.http("GET", "/api/status/demo")
+        fired = host.timer("tick")
+
+    assert answer.status == 500
+    assert "JOBQ" in answer.json()["detail"]
+    assert not fired.is_ok
+
+
+def test_first_requests_at_once_share_one_stack(host: FunctionsHost) -> None:
+    jobs = [{"batch": f"b{n}", "jobs": [{"cmd": "true", "tags": ["t"]}]} for n in range(20)]
+
+    answers = host.many([host.request("POST", "/api/enqueue/demo/jobs", job) for job in jobs])
+
+    assert {answer.status for answer in answers} == {200}
+    assert host.http("GET", "/api/status/demo/tags/t").json()["queued"] == 20
+
+
+async def test_all_invocations_share_the_connections_of_the_first(python: str, azurite_process: Azurite) -> None:
+    async with counting_proxy(azurite_process.table_port) as (port, connections):
+        account = Azurite.at(azurite_process.blob_port, azurite_process.queue_port, port)
+        settings = {"JOBQ_STORAGE": "devstoreaccount1", "JOBQ_CONNECTION_STRING": account}
+        with running_host(python, settings) as host:
+            first = await asyncio.to_thread(host.http, "GET", "/api/status/shared/total")
+            opened = len(connections)
+            rest = [await asyncio.to_thread(host.http, "GET", "/api/status/shared/total") for _ in range(20)]
+
+    assert {answer.status for answer in (first, *rest)} == {200}
+    assert len(connections) == opened
+
+
+@asynccontextmanager
+async def counting_proxy(target: int) -> AsyncIterator[tuple[int, list[asyncio.Task[None]]]]:
+    """A loopback port that leads to another one, and a list that grows by each connection to it."""
+    connections: list[asyncio.Task[None]] = []
+
+    async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            sink.write(data)
+        sink.close()
+        await sink.wait_closed()
+
+    async def lead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", target)
+        await asyncio.gather(copy(reader, back), copy(there, writer))
+
+    server = await asyncio.start_server(
+        lambda *ends: connections.append(asyncio.create_task(lead(*ends))), "127.0.0.1", 0
+    )
+    async with server:
+        yield server.sockets[0].getsockname()[1], connections
+        await asyncio.gather(*connections)

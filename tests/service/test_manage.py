@@ -1,0 +1,173 @@
+"""Cancel, retry, remove, one job or many; sweep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobq.model.job import JobState
+from tests.service.control_plane import ControlPlane
+
+
+async def states(service: ControlPlane) -> dict[str, str]:
+    page = (await service.get("status/demo/jobs")).json()
+    return {job["id"]: job["state"] for job in page["jobs"]}
+
+
+async def test_queued_job_is_cancelled_with_the_reason_given(service: ControlPlane) -> None:
+    await service.push({"id": "a/1", "cmd": "true"})
+
+    answer = await service.post("manage/demo/jobs/a!2f1/cancel", {"message": "not needed"})
+
+    assert answer.status_code == 200
+    assert (answer.json()["state"], answer.json()["message"]) == ("cancelled", "not needed")
+
+
+async def test_running_job_is_asked_to_end(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "true"})
+    await service.force("a", JobState.RUNNING, worker="w")
+
+    answer = await service.post("manage/demo/jobs/a/cancel")
+
+    assert (answer.json()["state"], answer.json()["cancel_requested"]) == ("running", True)
+
+
+async def test_cancelled_job_is_queued_again(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "true"})
+    await service.post("manage/demo/jobs/a/cancel")
+
+    answer = await service.post("manage/demo/jobs/a/retry")
+
+    assert (answer.status_code, answer.json()["state"]) == (200, "queued")
+
+
+async def test_removed_job_is_answered_as_it_was(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "true"})
+
+    answer = await service.delete("manage/demo/jobs/a")
+
+    assert (answer.status_code, answer.json()["id"]) == (200, "a")
+    assert await states(service) == {}
+
+
+async def test_removing_a_running_job_asks_its_worker(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "true"})
+    await service.force("a", JobState.RUNNING, worker="w")
+
+    answer = await service.delete("manage/demo/jobs/a")
+
+    assert (answer.json()["state"], answer.json()["cancel_requested"]) == ("running", True)
+    assert await states(service) == {"a": "running"}
+
+
+@pytest.mark.parametrize("what", ["retry", "cancel"])
+async def test_what_a_jobs_state_forbids_is_a_conflict(service: ControlPlane, what: str) -> None:
+    await service.push({"id": "a", "cmd": "true"})
+    await service.force("a", JobState.SUCCEEDED)
+
+    answer = await service.post(f"manage/demo/jobs/a/{what}")
+
+    assert answer.status_code == 409
+    assert answer.json()["type"] == "urn:jobq:illegal-transition"
+    assert "succeeded" in answer.json()["detail"]
+
+
+async def test_unknown_job_is_not_found(service: ControlPlane) -> None:
+    assert (await service.post("manage/demo/jobs/a/cancel")).status_code == 404
+    assert (await service.post("manage/demo/jobs/a/retry")).status_code == 404
+    assert (await service.delete("manage/demo/jobs/a")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("selection", "cancelled"),
+    [
+        ({"ids": ["a", "c/1"]}, ["a", "c/1"]),
+        ({"tag": "x y"}, ["a"]),
+        ({"lane": 2}, ["b"]),
+        ({"lane": "2"}, ["b"]),
+        ({"batch": "b1"}, ["a", "b", "c/1"]),
+        ({"state": "queued", "lane": "0"}, ["a", "c/1"]),
+    ],
+)
+async def test_many_jobs_are_cancelled(service: ControlPlane, selection: Any, cancelled: list[str]) -> None:
+    await service.push(
+        {"id": "a", "cmd": "true", "tags": ["x y"]}, {"id": "b", "cmd": "true", "lane": 2}, {"id": "c/1", "cmd": "true"}
+    )
+
+    answer = await service.post("manage/demo/cancel", {**selection, "message": "enough"})
+
+    assert answer.json() == {"matched": len(cancelled), "changed": len(cancelled), "refused": []}
+    assert [name for name, state in (await states(service)).items() if state == "cancelled"] == cancelled
+
+
+async def test_many_failed_jobs_are_queued_again(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "true"}, {"id": "b", "cmd": "true"})
+    await service.fail("a")
+
+    answer = await service.post("manage/demo/retry", {"batch": "b1"})
+
+    assert answer.json() == {"matched": 1, "changed": 1, "refused": []}
+    assert await states(service) == {"a": "queued", "b": "queued"}
+
+
+async def test_many_jobs_are_removed_and_what_was_not_there_is_named(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "true"}, {"id": "b", "cmd": "true"})
+
+    answer = (await service.post("manage/demo/remove", {"ids": ["a", "z"]})).json()
+
+    assert (answer["matched"], answer["changed"]) == (2, 1)
+    assert [refused["id"] for refused in answer["refused"]] == ["z"]
+    assert await states(service) == {"b": "queued"}
+
+
+@pytest.mark.parametrize("what", ["cancel", "retry", "remove"])
+@pytest.mark.parametrize("selection", [{}, {"ids": []}, {"tag": ""}, {"ids": ["a"], "tag": "x"}, None])
+async def test_empty_or_double_selection_changes_nothing(service: ControlPlane, what: str, selection: Any) -> None:
+    await service.push({"id": "a", "cmd": "true", "tags": ["x"]})
+
+    answer = await service.post(f"manage/demo/{what}", selection)
+
+    assert answer.status_code == 400
+    assert "say which jobs" in answer.json()["detail"]
+    assert await states(service) == {"a": "queued"}
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [{"idz": ["a"]}, {"ids": "a"}, {"ids": [""]}, {"state": "done"}, {"lane": 1.5}, {"tag": 7}, {"batch": "a b"}],
+)
+async def test_bad_selection_is_refused(service: ControlPlane, selection: Any) -> None:
+    answer = await service.post("manage/demo/cancel", selection)
+
+    assert answer.status_code == 400
+
+
+async def test_clearing_a_lane_removes_what_is_queued_in_it(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "true"}, {"id": "b", "cmd": "true", "lane": 2})
+
+    answer = await service.delete("manage/demo/lanes/2/jobs")
+
+    assert answer.json() == {"matched": 1, "changed": 1, "refused": []}
+    assert await states(service) == {"a": "queued"}
+
+
+async def test_lane_that_breaks_the_rule_is_refused(service: ControlPlane) -> None:
+    assert (await service.delete("manage/demo/lanes/Lane/jobs")).status_code == 400
+
+
+@pytest.mark.parametrize("asked", [None, {}, {"repair": False}, {"repair": True}])
+async def test_sweep_says_what_it_found(service: ControlPlane, asked: Any) -> None:
+    answer = await service.post("manage/demo/sweep", asked)
+
+    assert answer.json() == {"outbox_rows": 0, "folded": 0, "dead_workers": 0, "repaired": 0}
+
+
+async def test_sweep_with_repair_queues_again_what_nobody_holds(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "true"})
+    await service.force("a", JobState.RUNNING, worker="dead")
+
+    answer = await service.post("manage/demo/sweep", {"repair": True})
+
+    assert answer.json()["repaired"] == 1
+    assert await states(service) == {"a": "queued"}

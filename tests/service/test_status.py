@@ -1,0 +1,178 @@
+"""What the status routes answer. None of them changes anything."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobq.core.logs import log_key
+from jobq.model.job import JobState
+from jobq.model.names import escape
+from tests.service.control_plane import ControlPlane
+
+
+async def test_realms_are_listed_once_they_have_jobs(service: ControlPlane) -> None:
+    assert (await service.get("status")).json() == {"realms": []}
+
+    await service.push({"cmd": "true"})
+
+    assert (await service.get("status")).json() == {"realms": ["demo"]}
+
+
+async def test_realm_is_counted_by_lane_tag_and_batch(service: ControlPlane) -> None:
+    await service.push({"cmd": "true", "tags": ["a b"]}, {"cmd": "true", "lane": 2}, {"cmd": "true", "id": "bad"})
+    await service.fail("bad")
+
+    status = (await service.get("status/demo")).json()
+
+    assert (status["total"], status["queued"], status["failed"]) == (3, 2, 1)
+    assert {lane: counts["total"] for lane, counts in status["lanes"].items()} == {"0": 2, "2": 1}
+    assert {tag: counts["total"] for tag, counts in status["tags"].items()} == {"a b": 1}
+    assert {batch: counts["total"] for batch, counts in status["batches"].items()} == {"b1": 3}
+    assert status["workers"] == 0
+
+
+async def test_total_is_the_realm_alone(service: ControlPlane) -> None:
+    await service.push({"cmd": "true"})
+
+    total = (await service.get("status/demo/total")).json()
+
+    expected = {"realm": "demo", "total": 1, "queued": 1, "running": 0, "succeeded": 0, "failed": 0, "cancelled": 0}
+    assert total == expected
+
+
+async def test_realm_that_was_never_used_counts_zero(service: ControlPlane) -> None:
+    assert (await service.get("status/unused/total")).json()["total"] == 0
+
+
+async def test_tag_is_asked_for_by_its_escaped_name(service: ControlPlane) -> None:
+    tag = "größe/50% a?b#c"
+    await service.push({"cmd": "true", "tags": [tag]})
+
+    answer = await service.get(f"status/demo/tags/{escape(tag)}")
+
+    assert (answer.json()["tag"], answer.json()["queued"]) == (tag, 1)
+
+
+async def test_batch_is_counted(service: ControlPlane) -> None:
+    await service.push({"cmd": "true"}, batch="exp.7_a-b")
+
+    answer = await service.get("status/demo/batches/exp.7_a-b")
+
+    assert (answer.json()["batch"], answer.json()["total"]) == ("exp.7_a-b", 1)
+
+
+@pytest.mark.parametrize("what", ["tags/none", "batches/none", "jobs/none", "jobs/none/log", "jobs/a/log?attempt=2"])
+async def test_what_there_is_not_is_not_found(service: ControlPlane, what: str) -> None:
+    await service.push({"id": "a", "cmd": "true"})
+
+    answer = await service.get(f"status/demo/{what}")
+
+    assert answer.status_code == 404
+    assert answer.json()["type"] == "urn:jobq:not-found"
+
+
+async def test_pages_of_jobs_follow_each_other(service: ControlPlane) -> None:
+    names = [f"{n} /" for n in "abcde"]
+    await service.push(*({"id": name, "cmd": "true"} for name in names))
+
+    seen: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        page = (await service.get("status/demo/jobs", limit=2, after=after)).json()
+        seen += [job["id"] for job in page["jobs"]]
+        after = page["next"]
+
+    assert seen == names
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"tag": "x/y"}, ["t"]),
+        ({"lane": "2"}, ["l"]),
+        ({"state": "failed"}, ["f"]),
+        ({"batch": "b1"}, ["f", "l", "t"]),
+        ({"batch": "b2"}, []),
+        ({"tag": "x/y", "state": "failed"}, []),
+        ({}, ["f", "l", "t"]),
+    ],
+)
+async def test_jobs_are_filtered(service: ControlPlane, query: dict[str, str], found: list[str]) -> None:
+    await service.push(
+        {"id": "t", "cmd": "true", "tags": ["x/y"]}, {"id": "l", "cmd": "true", "lane": 2}, {"id": "f", "cmd": "true"}
+    )
+    await service.fail("f")
+
+    page = (await service.get("status/demo/jobs", **query)).json()
+
+    assert [job["id"] for job in page["jobs"]] == found
+    assert page["next"] is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=1001", "limit=x", "state=done", "after=~", "tag=%00", "batch=a%20b", "lane=-1"],
+)
+async def test_bad_queries_are_refused(service: ControlPlane, query: str) -> None:
+    answer = await service.get(f"status/demo/jobs?{query}")
+
+    assert answer.status_code == 400
+    assert answer.json()["detail"]
+
+
+async def test_failed_job_shows_why_and_its_last_lines(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "false", "env": {"TOKEN": "sesame"}})
+    await service.fail("a")
+
+    answer = await service.get("status/demo/jobs/a")
+
+    job = answer.json()
+    assert (job["state"], job["reason"], job["exit_code"], job["attempts"]) == ("failed", "exit", 3, 1)
+    assert job["output_tail"] == "no such file"
+    assert "sesame" not in answer.text
+
+
+async def test_large_command_is_shown_whole(service: ControlPlane) -> None:
+    command = "echo " + "x" * 50_000
+    await service.push({"id": "a", "cmd": command})
+
+    assert (await service.get("status/demo/jobs/a")).json()["command"] == command
+
+
+async def test_log_is_answered_as_it_was_written(service: ControlPlane) -> None:
+    await service.push({"id": "a/1", "cmd": "true"})
+    await service.force("a/1", JobState.RUNNING, attempt=1, worker="w")
+    await service.realms.realm("demo").stack.blobs.append(log_key("demo", "a/1", 1), b"<script>\xff one\ntwo\n")
+
+    whole = await service.get("status/demo/jobs/a!2f1/log")
+    rest = await service.get("status/demo/jobs/a!2f1/log", attempt=1, start=14)
+
+    assert whole.content == b"<script>\xff one\ntwo\n"
+    assert whole.headers["content-type"] == "text/plain; charset=utf-8"
+    assert whole.headers["x-content-type-options"] == "nosniff"
+    assert rest.content == b"two\n"
+
+
+async def test_job_without_output_has_an_empty_log(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "true"})
+
+    answer = await service.get("status/demo/jobs/a/log")
+
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize("query", ["attempt=0", "attempt=x", "start=-1"])
+async def test_bad_log_queries_are_refused(service: ControlPlane, query: str) -> None:
+    assert (await service.get(f"status/demo/jobs/a/log?{query}")).status_code == 400
+
+
+async def test_workers_are_listed(service: ControlPlane) -> None:
+    assert (await service.get("status/demo/workers")).json() == {"workers": []}
+
+
+async def test_where_names_the_queue_to_pull_from(service: ControlPlane) -> None:
+    assert (await service.get("status/demo/where")).json() == {"address": "memory:/demo"}
+
+
+async def test_path_that_is_no_escaped_name_is_refused(service: ControlPlane) -> None:
+    assert (await service.get("status/demo/jobs/!ff")).status_code == 400
