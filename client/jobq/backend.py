@@ -1,0 +1,97 @@
+"""What a caller asks of a realm, wherever it is: plain values in, the JSON documents of `core.documents` out. Sync."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from jobq.errors import BadInput
+from jobq.model import address as addresses
+from jobq.model.job import IfExists, NewJob
+
+if TYPE_CHECKING:
+    from jobq.core.api import Selection
+    from jobq.core.documents import Document
+    from jobq.core.listing import Filter
+    from jobq.model.address import Address
+    from jobq.settings import Settings
+
+
+class Backend(Protocol):
+    """One method per question. All raise what `jobq.errors` names."""
+
+    def push(
+        self,
+        jobs: Sequence[NewJob],
+        *,
+        batch: str,
+        if_exists: IfExists = IfExists.SKIP,
+        chunk: int = 1,
+        token: str = "",
+    ) -> list[Document]:
+        """`id, status, state, error` for each job, in order; what is answered as queued is durable.
+
+        Safe to repeat with the same ids; with the same `token` (one per push) what it stored itself counts as queued.
+        """
+        ...
+
+    def status(self) -> Document: ...
+
+    def total(self) -> Document: ...
+
+    def tag_status(self, tag: str) -> Document: ...
+
+    def batch_status(self, batch: str) -> Document: ...
+
+    def job(self, job_id: str) -> Document: ...
+
+    def jobs(self, where: Filter, *, after: str = "", limit: int = 50) -> Document: ...
+
+    def log(self, job_id: str, *, attempt: int | None = None, start: int = 0) -> bytes: ...
+
+    def workers(self) -> Document: ...
+
+    def cancel(self, selection: Selection, *, message: str = "") -> Document: ...
+
+    def retry(self, selection: Selection) -> Document: ...
+
+    def remove(self, selection: Selection) -> Document: ...
+
+    def clear(self, lane: str) -> Document: ...
+
+    def sweep(self, *, repair: bool = False) -> Document: ...
+
+    def realms(self) -> Document: ...
+
+    def where(self) -> Document:
+        """`address`: what a worker pulls from directly."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def open_backend(address: Address, settings: Settings) -> Backend:
+    """Over HTTP where the address says so, else on this process's own connection. The caller closes it."""
+    if address.backend is addresses.Backend.HTTP:
+        from jobq.http import HttpBackend
+
+        return HttpBackend(address.place, address.realm, settings.key_for)
+    from jobq.direct import DirectBackend
+
+    return DirectBackend(address, settings)
+
+
+def direct_address(address: Address, settings: Settings) -> Address:
+    """What a worker pulls from: a control plane is asked. Raises BadInput for a folder of another machine."""
+    if address.backend is not addresses.Backend.HTTP:
+        return address
+    backend = open_backend(address, settings)
+    try:
+        direct = addresses.parse_address(str(backend.where()["address"]))
+    finally:
+        backend.close()
+    # A folder that is missing here would be made, and look like an empty queue.
+    if direct.backend is addresses.Backend.LOCAL and not Path(direct.place).is_dir():
+        raise BadInput(f"{address} keeps its queue in a folder of its own machine, {direct.place}: run workers there")
+    return direct

@@ -1,0 +1,73 @@
+"""`jobq status`: how far it is, once or again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import click
+
+from jobq.backend import Backend
+from jobq.cli.describe import describe
+from jobq.cli.output import answer_document
+from jobq.cli.params import POSITIVE, TEXT, option, output_option
+from jobq.cli.session import Session
+from jobq.cli.tallies import answer_tallies
+from jobq.cli.watching import keep_looking
+from jobq.core.documents import Document
+from jobq.errors import NotFound
+
+Ask = Callable[[], Document]
+
+
+@click.command("status")
+@click.argument("what", nargs=-1, type=TEXT, metavar="[realm | tag T | batch B | job ID]")
+@option("-w", "--watch", is_flag=True, help="Look again and again, until nothing remains.")
+@option("--interval", type=POSITIVE, default="2s", help="Between two looks.")
+@output_option("table", "json", "jsonl")
+@click.pass_obj
+def command(session: Session, what: tuple[str, ...], watch: bool, interval: timedelta, output: str) -> None:
+    """Count the jobs of the realm, a tag or a batch by state. A name alone is looked up as batch, job and tag.
+
+    \b
+    Example:
+      jobq status tag exp7 -w
+    """
+    with session.backend() as backend:
+        ask = _question(backend, what)
+        if watch:
+            keep_looking(ask, interval, output)
+            return
+        document = ask()
+    if output != "table":
+        answer_document(document, output)
+    elif "id" in document:
+        describe(document)
+    else:
+        answer_tallies(document)
+
+
+def _question(backend: Backend, what: tuple[str, ...]) -> Ask:
+    kinds: dict[str, Callable[[str], Document]] = {
+        "tag": backend.tag_status,
+        "batch": backend.batch_status,
+        "job": backend.job,
+    }
+    if what in ((), ("realm",)):
+        return backend.status
+    if len(what) == 2 and what[0] in kinds:
+        kind, name = what
+        return lambda: kinds[kind](name)
+    if len(what) != 1 or what[0] in kinds:
+        raise click.UsageError("write `status`, `status tag T`, `status batch B` or `status job ID`")
+    return _by_name(kinds, what[0])
+
+
+def _by_name(kinds: dict[str, Callable[[str], Document]], name: str) -> Ask:
+    for kind in ("batch", "job", "tag"):
+        try:
+            kinds[kind](name)
+        except NotFound:
+            continue
+        return lambda kind=kind: kinds[kind](name)  # type: ignore[misc]  # binds the kind of this turn
+    raise NotFound(f"there is no batch, job or tag {name!r}; `jobq status` lists what there is")

@@ -1,0 +1,33 @@
+"""`jobq sweep`."""
+
+from __future__ import annotations
+
+import click
+
+from jobq.cli.output import answer_document, how_many, say
+from jobq.cli.params import option, output_option
+from jobq.cli.session import Session
+
+
+@click.command("sweep")
+@option("--repair", is_flag=True, help="Queue again whatever no worker holds; when messages were lost or deleted.")
+@output_option("table", "json", "jsonl")
+@click.pass_obj
+def command(session: Session, repair: bool, output: str) -> None:
+    """Repair what a crash left behind. Workers and the control plane do this now and then by themselves.
+
+    \b
+    Example:
+      jobq sweep
+    """
+    with session.backend() as backend:
+        done = backend.sweep(repair=repair)
+    if output != "table":
+        answer_document(done, output)
+        return
+    say(
+        f"completed {how_many(done['outbox_rows'], 'interrupted step')}, "
+        f"folded {how_many(done['folded'], 'counter row')}, "
+        f"forgot {how_many(done['dead_workers'], 'dead worker')}, "
+        f"queued {how_many(done['repaired'])} again"
+    )

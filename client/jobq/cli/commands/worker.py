@@ -1,0 +1,64 @@
+"""`jobq worker`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from jobq.cli.params import DURATION, LANE, POSITIVE, option
+from jobq.cli.session import Session
+from jobq.cli.working import run, worker_options
+from jobq.worker.options import Until, WorkerOptions
+
+
+@click.command("worker")
+@option("-n", "--slots", type=click.IntRange(1), default=1, help="Jobs that run at the same time.")
+@option("--time-limit", type=POSITIVE, help="Stop after this long; jobs go back to the queue and lose no attempt.")
+@option(
+    "--max-consecutive-failures", type=click.IntRange(0), default=0, help="End after more failures in a row; 0: never."
+)
+@option("--exit-when-empty", is_flag=True, help="End when nothing is queued, delayed retries included (the default).")
+@option("--idle-timeout", type=DURATION, help="End after this long without a job.")
+@option("--forever", is_flag=True, help="Never end by itself.")
+@option("--max-lane", type=LANE, help="Leave lanes after this one alone.")
+@worker_options
+@click.pass_obj
+def command(
+    session: Session,
+    slots: int,
+    time_limit: timedelta | None,
+    max_consecutive_failures: int,
+    exit_when_empty: bool,
+    idle_timeout: timedelta | None,
+    forever: bool,
+    max_lane: str | None,
+    visibility_timeout: timedelta,
+    grace: timedelta,
+    proc: str,
+    quiet: bool,
+) -> int:
+    """Run the queue's jobs on this machine.
+
+    SIGTERM or Ctrl-C stops the jobs and puts them back without losing an attempt; a second Ctrl-C ends at once.
+
+    \b
+    Example:
+      jobq worker -n 8 --idle-timeout 10m
+    """
+    if exit_when_empty + forever + (idle_timeout is not None) > 1:
+        raise click.UsageError("--exit-when-empty, --idle-timeout and --forever exclude each other")
+    until: Until = "forever" if forever else "empty" if idle_timeout is None else "idle"
+    options = WorkerOptions(
+        slots=slots,
+        lease=visibility_timeout,
+        time_limit=time_limit,
+        max_consecutive_failures=max_consecutive_failures,
+        until=until,
+        idle_timeout=idle_timeout,
+        max_lane=max_lane,
+        grace=grace,
+        proc=proc,
+        quiet=quiet,
+    )
+    return run(session, options)

@@ -1,0 +1,54 @@
+"""A job's document as people read it."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from jobq.cli.ages import age
+from jobq.cli.output import answer, printable
+from jobq.cli.waiting import how_it_ended
+from jobq.model.durations import show_duration
+
+if TYPE_CHECKING:
+    from jobq.core.documents import Document
+
+
+def describe(job: Document) -> None:
+    """A line for each fact that there is, then the last lines of output."""
+    facts = [(name, value) for name, value in _facts(job) if value]
+    width = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        first, *others = printable(str(value)).split("\n")
+        answer(f"{name.ljust(width)}  {first}")
+        for line in others:
+            answer(" " * (width + 2) + line)
+    if job["output_tail"]:
+        answer("\n" + printable(job["output_tail"]).rstrip("\n"))
+
+
+def _facts(job: Document) -> list[tuple[str, str | None]]:
+    tries = ", ".join(f"{count} {reason}" for reason, count in job["tries"].items())
+    return [
+        ("id", job["id"]),
+        ("state", how_it_ended(job) + (", cancel requested" if job["cancel_requested"] else "")),
+        ("command", job["command"]),
+        ("arguments", None if job["kwargs"] is None else json.dumps(job["kwargs"], ensure_ascii=False)),
+        ("batch", job["batch"]),
+        ("tags", ", ".join(job["tags"])),
+        ("lanes", ", ".join(job["lanes"])),
+        ("env", ", ".join(job["env_names"])),
+        ("attempts", f"{job['attempts']}" + (f" ({tries})" if tries else "")),
+        ("retries", str(job["num_retries"]) if job["num_retries"] else None),
+        ("timeout", show_duration(timedelta(seconds=job["timeout"])) if job["timeout"] else None),
+        ("message", job["message"]),
+        ("worker", job["worker"]),
+        ("took", show_duration(timedelta(seconds=job["seconds"])) if job["seconds"] else None),
+        *((name, _moment(job[f"{name}_at"])) for name in ("pushed", "started", "ended", "due")),
+        ("result", None if job["result"] is None else json.dumps(job["result"], ensure_ascii=False)),
+    ]
+
+
+def _moment(text: str | None) -> str | None:
+    return f"{text} ({age(text)})" if text else None

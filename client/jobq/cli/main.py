@@ -1,0 +1,150 @@
+"""`jobq [QUEUE] COMMAND …`: which commands there are, and how every one of them ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+import click
+
+from jobq.cli.session import Session
+
+SECTIONS: dict[str, dict[str, str]] = {
+    "Put work in, and run it": {
+        "push": "Put jobs in the queue: commands, or one a line on standard input.",
+        "pull": "Run one job of the queue here.",
+        "worker": "Run the queue's jobs here, several at a time.",
+    },
+    "See how far it is": {
+        "status": "Count the jobs of the queue, a tag or a batch, by state.",
+        "jobs": "List jobs.",
+        "show": "Show all that is known of a job.",
+        "logs": "Print the output of a job.",
+        "wait": "Wait until jobs have ended.",
+        "list": "List the realms beside this one.",
+    },
+    "Change it": {
+        "cancel": "Cancel jobs, queued or running.",
+        "retry": "Queue failed or cancelled jobs again.",
+        "remove": "Delete jobs and what is kept of them.",
+        "clear": "Delete what is queued in a lane.",
+        "sweep": "Repair what a crash left behind.",
+    },
+    "Around it": {
+        "serve": "Run the HTTP control plane on this machine.",
+        "completion": "Print the completion script of a shell.",
+        "version": "Print the version.",
+    },
+}
+"""What `jobq --help` lists. Each command is the object of its name in the module `jobq.cli.commands.<name>`."""
+
+_SHORT_HELP = {name: text for section in SECTIONS.values() for name, text in section.items()}
+
+_HELP = """Run many commands on many machines, lose none.
+
+QUEUE is where the jobs are; without it, $JOBQ says so: mystorage/exp7 (a Storage account), sb://mybus/exp7 (Service
+Bus), https://myapp.azurewebsites.net/api/exp7 (the HTTP control plane), local:./q/exp7 (a folder of this machine).
+
+\b
+Example:
+  export JOBQ=local:./q/demo
+  jobq push -c 'echo hello' --tag try
+  jobq worker
+  jobq status tag try
+"""
+
+
+class Commands(click.Group):
+    """Commands by name, each loaded when it is called: `jobq --help` has nothing to wait for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_SHORT_HELP)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _SHORT_HELP:
+            return None
+        from importlib import import_module
+
+        command: click.Command = import_module(f"jobq.cli.commands.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _SHORT_HELP and not ctx.resilient_parsing:
+            close = get_close_matches(args[0], _SHORT_HELP, n=1)
+            hint = f"{close[0]!r} is close" if close else "and a queue would have a '/'"
+            raise click.UsageError(f"there is no command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take out the queue: the first word, if it has a slash."""
+        session = ctx.ensure_object(Session)
+        first = next((i for i, word in enumerate(args) if not word.startswith("-")), None)
+        if first is not None and "/" in args[first]:
+            session.queue = args[first]
+            args = args[:first] + args[first + 1 :]
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, text) for name, text in commands.items()])
+
+    def main(  # type: ignore[override]  # it always ends the process
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run, and end the process with one of the codes of `jobq.errors`."""
+        session = Session()
+        extra |= {"obj": session, "standalone_mode": False}
+        try:
+            code = super().main(args, prog_name or "jobq", **extra)
+        except BaseException as error:
+            from jobq.cli.ending import exit_code_of
+
+            code = exit_code_of(error, session)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.command(
+    cls=Commands,
+    help=_HELP,
+    context_settings={
+        "auto_envvar_prefix": "JOBQ",
+        "help_option_names": ["-h", "--help"],
+        "show_default": True,
+        "max_content_width": 100,
+    },
+    subcommand_metavar="COMMAND [ARGS]...",
+    options_metavar="[QUEUE]",
+    no_args_is_help=False,
+)
+@click.option("-v", "--verbose", is_flag=True, show_envvar=True, help="Say more; show where an error came from.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _param, value: _version(ctx, value),
+    help="Print the version.",
+)
+@click.pass_obj
+def cli(session: Session, verbose: bool) -> None:
+    session.start(is_verbose=verbose)
+
+
+def main() -> NoReturn:
+    cli.main()
+
+
+def _version(ctx: click.Context, is_wanted: bool) -> None:
+    if is_wanted and not ctx.resilient_parsing:
+        from jobq import __version__
+
+        click.echo(f"jobq {__version__}")
+        ctx.exit()

@@ -1,0 +1,107 @@
+"""Which jobs a command is about: ids, or all that match. Asks before it touches many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from jobq.cli.output import answer_document, how_many, is_talking_to_a_person, say
+from jobq.cli.params import BATCH, JOB_ID, LANE, STATE, TAG, option
+from jobq.errors import BadInput, IllegalTransition, PartlyDone
+
+if TYPE_CHECKING:
+    from jobq.backend import Backend
+    from jobq.core.api import Selection
+    from jobq.core.documents import Document
+    from jobq.core.listing import Filter
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MAX_COUNTED = 1000
+
+
+def filter_options(function: F) -> F:
+    """`tag`, `batch`, `lane`, `state`: all that are given must hold."""
+    function = option("--state", type=STATE, help="Only jobs in this state.")(function)
+    function = option("--lane", type=LANE, help="Only jobs of this lane.")(function)
+    function = option("--batch", type=BATCH, help="Only jobs of this push.")(function)
+    return option("--tag", type=TAG, help="Only jobs with this tag.")(function)
+
+
+def selection_options(function: F) -> F:
+    function = option("-y", "--yes", is_flag=True, help="Do not ask.")(function)
+    function = option("--all", is_flag=True, help="All jobs of the realm.")(function)
+    return click.argument("ids", nargs=-1, type=JOB_ID)(filter_options(function))
+
+
+def make_filter(tag: str | None, batch: str | None, lane: str | None, state: str | None) -> Filter:
+    from jobq.core.listing import Filter
+    from jobq.model.job import JobState
+
+    return Filter(tag or "", batch or "", lane or "", JobState(state) if state else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The options of `selection_options`, as given."""
+
+    ids: Sequence[str]
+    tag: str | None
+    batch: str | None
+    lane: str | None
+    state: str | None
+    all: bool
+    yes: bool
+
+    @property
+    def is_bulk(self) -> bool:
+        return self.all or any((self.tag, self.batch, self.lane, self.state))
+
+    def selection(self) -> Selection:
+        from jobq.core.api import Selection
+
+        if self.is_bulk == bool(self.ids):
+            which = "both are given" if self.ids else "nothing is given"
+            raise BadInput(f"say which jobs, by their ids or by --tag, --batch, --lane, --state or --all: {which}")
+        if self.ids:
+            return Selection(ids=tuple(self.ids))
+        return Selection(where=make_filter(self.tag, self.batch, self.lane, self.state))
+
+
+def confirmed(backend: Backend, where: Filter, verb: str, *, yes: bool, must_be_sure: bool) -> bool:
+    """Whether to go on with a bulk command. On a terminal a person is asked, who sees the number of jobs.
+
+    Raises BadInput where nobody can be asked and `must_be_sure`, unless `yes`.
+    """
+    if yes:
+        return True
+    if not is_talking_to_a_person():
+        if must_be_sure:
+            raise BadInput(f"this would {verb} all jobs that match, and there is nobody to ask: add --yes")
+        return True
+    found = len(backend.jobs(where, limit=_MAX_COUNTED)["jobs"])
+    number = f"{found:,} or more jobs" if found == _MAX_COUNTED else how_many(found)
+    if not found:
+        say("no job matches")
+        return False
+    return click.confirm(f"{verb} {number}?", err=True)
+
+
+def report(backend: Backend, done: Document, said: str, form: str) -> None:
+    """Say what a bulk answer (`matched, changed, refused`) means. Raises if some, or all, were refused."""
+    refused = done["matched"] - done["changed"]
+    if form != "table":
+        answer_document(done, form)
+    elif done["changed"] or not refused:
+        say(said.format(how_many(done["changed"])))
+    if not refused:
+        return
+    if done["matched"] == 1:
+        backend.job(done["refused"][0]["id"])  # one that is not there raises NotFound
+        raise IllegalTransition(done["refused"][0]["error"])
+    shown = "; ".join(entry["error"] for entry in done["refused"][:3])
+    text = f"{refused:,} of {done['matched']:,} were refused: {shown}{'; …' if refused > 3 else ''}"
+    raise PartlyDone(text) if done["changed"] else IllegalTransition(text)

@@ -1,0 +1,55 @@
+"""What the commands of one run share: the queue, the settings, and how much to say."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobq.backend import Backend
+    from jobq.model.address import Address
+    from jobq.settings import Settings
+
+
+@dataclass(slots=True)
+class Session:
+    queue: str = ""
+    """As given first on the command line; empty if it was not."""
+    is_verbose: bool = False
+
+    def start(self, *, is_verbose: bool) -> None:
+        """Before a command runs."""
+        import logging
+
+        self.is_verbose = self.is_verbose or is_verbose
+        logging.basicConfig(format="%(asctime)s %(levelname)s: %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
+        if self.is_verbose:
+            logging.getLogger("jobq").setLevel(logging.INFO)
+
+    def settings(self) -> Settings:
+        from jobq.settings import read_settings
+
+        return read_settings(queue=self.queue)
+
+    def address(self) -> Address:
+        """Raises BadInput, naming the four forms, when no queue is given."""
+        from jobq.model.address import parse_address
+
+        return parse_address(self.settings().address_text())
+
+    @contextmanager
+    def backend(self) -> Iterator[Backend]:
+        from jobq.backend import open_backend
+
+        backend = open_backend(self.address(), self.settings())
+        try:
+            yield backend
+        finally:
+            backend.close()
+
+    def command(self, words: str) -> str:
+        """A command for people to copy: with the queue, if this run was given one."""
+        return f"jobq {shlex.quote(self.queue)} {words}" if self.queue else f"jobq {words}"

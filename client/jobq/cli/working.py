@@ -1,0 +1,37 @@
+"""From the options of `worker` and `pull` to the worker, which always pulls directly."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jobq.cli.params import DURATION, LEASE, TEXT, option, verbose_option
+from jobq.cli.session import Session
+
+if TYPE_CHECKING:
+    from jobq.worker.options import WorkerOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def worker_options(function: F) -> F:
+    """`visibility_timeout`, `grace`, `proc`, `quiet`."""
+    function = option("-q", "--quiet", is_flag=True, help="Do not copy the jobs' output here.")(function)
+    function = option("--proc", type=TEXT, default="", help="Call module:function with JSON arguments, not a shell.")(
+        function
+    )
+    function = option("--grace", type=DURATION, default="120s", help="From SIGTERM to SIGKILL of a job.")(function)
+    lease_help = "How long a job of a dead worker stays hidden; it is renewed while the job runs."
+    function = option("--visibility-timeout", type=LEASE, default="10m", help=lease_help)(function)
+    return verbose_option(function)
+
+
+def run(session: Session, options: WorkerOptions) -> int:
+    from jobq.backend import direct_address
+    from jobq.worker.run import run_worker_cli
+
+    if not options.quiet:
+        logging.getLogger("jobq").setLevel(logging.INFO)
+    settings = session.settings()
+    return run_worker_cli(direct_address(session.address(), settings), settings, options)

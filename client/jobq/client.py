@@ -1,0 +1,239 @@
+"""The Python API: sync and small. For all that it can do see the README; the command line does the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Literal
+
+from jobq.backend import direct_address, open_backend
+from jobq.core.api import Selection
+from jobq.core.documents import Document
+from jobq.core.listing import MAX_PAGE, Filter
+from jobq.core.push import check_payload
+from jobq.errors import BadInput
+from jobq.model.address import parse_address
+from jobq.model.durations import parse_duration
+from jobq.model.job import DEFAULT_LIMITS, IfExists, JobState, Json, Limits, NewJob, Spec
+from jobq.model.names import (
+    DEFAULT_LANE,
+    MAX_TAGS,
+    batch_name,
+    lane_name,
+    new_batch,
+    new_token,
+    tag_name,
+)
+from jobq.model.submission import new_command, parse_object
+from jobq.model.wire import env_from_json
+from jobq.settings import read_settings
+from jobq.waiting import Standing, Target, wait_for
+
+Task = str | Mapping[str, Any]
+"""A shell command, or an object: with `cmd` a shell job, without it the keyword arguments of a Python callable."""
+
+Duration = timedelta | float | str
+"""A number is seconds; a text is as on the command line, `2h30m`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a push has done. `str(batch)` is its name."""
+
+    name: str
+    ids: tuple[str, ...]
+    """In the order of the jobs given, refused ones too."""
+    queued: int
+    exists: int
+    refused: tuple[Document, ...]
+    """`id, status, state, error` of jobs that were not taken."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+What = Batch | str | Sequence[str]
+"""A batch, by itself or by name; or ids of jobs."""
+
+
+class Client:
+    """A realm, as a context manager.
+
+    `queue` is `account/realm`, `sb://namespace/realm`, `https://host/api/realm` or `local:./dir/realm`; without it
+    the environment and the configuration files say so. All methods raise subclasses of JobqError.
+    """
+
+    def __init__(self, queue: str = "", *, connection_string: str = "", key: str = "") -> None:
+        settings = read_settings(queue=queue)
+        settings = replace(
+            settings,
+            connection_string=connection_string or settings.connection_string,
+            key=key or settings.key,
+            keys={} if key else settings.keys,
+        )
+        self.address = parse_address(settings.address_text())
+        self._backend = open_backend(self.address, settings)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._backend.close()
+
+    def push(
+        self,
+        jobs: Sequence[Task],
+        *,
+        batch: str = "",
+        tags: Sequence[str] = (),
+        lane: str | int = DEFAULT_LANE,
+        env: Mapping[str, str] | None = None,
+        num_retries: int = 0,
+        timeout: Duration | None = None,
+        chunk: int = 1,
+        if_exists: Literal["skip", "error", "rerun-failed", "replace"] = "skip",
+    ) -> Batch:
+        """Store the jobs; what is counted as queued is durable. The options hold for jobs that say nothing else.
+
+        Ids come from `batch` and position, so an interrupted push is completed by the same call with the same batch.
+        Raises BadInput, naming the job, before anything is pushed.
+        """
+        if isinstance(jobs, (str, Mapping)):
+            raise BadInput("push takes a list of jobs, also for one job")
+        name = batch_name(batch) if batch else new_batch()
+        defaults = Spec(
+            env=env_from_json(dict(env or {})),
+            tags=_tags(tags),
+            lanes=(lane_name(lane),),
+            limits=Limits(num_retries, DEFAULT_LIMITS.crashes, DEFAULT_LIMITS.preemptions, _duration(timeout)),
+        )
+        new = [_new_job(task, position, name, defaults) for position, task in enumerate(jobs, 1)]
+        done = self._backend.push(new, batch=name, if_exists=IfExists(if_exists), chunk=chunk, token=new_token())
+        statuses = [result["status"] for result in done]
+        refused = tuple(result for result in done if result["status"] == "refused")
+        ids = tuple(result["id"] for result in done)
+        return Batch(name, ids, statuses.count("queued"), statuses.count("exists"), refused)
+
+    def status(self) -> Document:
+        """`total, queued, running, succeeded, failed, cancelled, workers`; and counts by lane, tag and batch."""
+        return self._backend.status()
+
+    def tag(self, tag: str) -> Document:
+        """The six counts of a tag. Raises NotFound."""
+        return self._backend.tag_status(tag)
+
+    def batch(self, batch: Batch | str) -> Document:
+        """The six counts of a batch. Raises NotFound."""
+        return self._backend.batch_status(str(batch))
+
+    def job(self, job_id: str) -> Document:
+        """`id, state, reason, exit_code, attempts, tags, lanes, output_tail, result` and more. Raises NotFound."""
+        return self._backend.job(job_id)
+
+    def jobs(self, *, tag: str = "", batch: Batch | str = "", lane: str = "", state: str = "") -> Iterator[Document]:
+        """All that match, ordered by id, read page by page."""
+        where, after = _filter(tag, batch, lane, state), ""
+        while True:
+            page = self._backend.jobs(where, after=after, limit=MAX_PAGE)
+            yield from page["jobs"]
+            if not page["next"]:
+                return
+            after = page["next"]
+
+    def log(self, job_id: str, *, attempt: int | None = None) -> bytes:
+        """The output of an attempt, the last one by default."""
+        return self._backend.log(job_id, attempt=attempt)
+
+    def wait(self, what: What | None = None, *, tag: str = "", timeout: Duration | None = None) -> Standing:
+        """How they stand when none of the jobs remains: of a batch, some ids, a tag, or the realm. Raises TimedOut."""
+        target = Target(tag=tag) if tag else self._target(what)
+        return wait_for(self._backend, target, timeout=_duration(timeout))
+
+    def results(self, batch: Batch | str) -> dict[str, Json]:
+        """What the Python callable returned, for each job of the batch that succeeded, by id."""
+        succeeded = self.jobs(batch=batch, state=JobState.SUCCEEDED)
+        return {
+            job["id"]: self.job(job["id"])["result"] if job["is_result_in_blob"] else job["result"] for job in succeeded
+        }
+
+    def cancel(self, what: What = (), *, tag: str = "", message: str = "") -> Document:
+        """`matched, changed, refused`. Of a batch or a tag, jobs that have ended are passed over."""
+        return self._backend.cancel(self._selection(what, tag), message=message)
+
+    def retry(self, what: What = (), *, tag: str = "") -> Document:
+        """Queue failed and cancelled jobs again: `matched, changed, refused`."""
+        return self._backend.retry(self._selection(what, tag))
+
+    def remove(self, what: What = (), *, tag: str = "") -> Document:
+        """Delete jobs and what is kept of them: `matched, changed, refused`."""
+        return self._backend.remove(self._selection(what, tag))
+
+    def _selection(self, what: What, tag: str) -> Selection:
+        if tag:
+            return Selection(where=_filter(tag, what if isinstance(what, Batch) else "", "", ""))
+        target = self._target(what or ())
+        return Selection(ids=target.ids) if target.ids else Selection(where=Filter(batch=target.batch))
+
+    def _target(self, what: What | None) -> Target:
+        if what is None:
+            return Target()
+        if isinstance(what, Batch):
+            return Target(batch=what.name)
+        if isinstance(what, str):
+            return Target(batch=what)
+        if not what:
+            raise BadInput("say which jobs: a batch, ids or a tag")
+        return Target(ids=tuple(what))
+
+
+def run_worker(queue: str = "", handler: Callable[..., Any] | str | None = None, **options: Any) -> dict[str, int]:
+    """Run the queue's jobs on this machine until there is none left; how many attempts led to each state.
+
+    Shell commands, or `handler` (a function at the top level of a module or script) with each job's keyword arguments.
+    Options are those of `jobq.worker.run.run_worker`: `slots`, `until` ("empty", "idle", "forever"), `lease`, …
+    """
+    from jobq.worker.run import run_worker as run
+
+    settings = read_settings(queue=queue)
+    address = direct_address(parse_address(settings.address_text()), settings)
+    return run(str(address), handler=handler, **options)
+
+
+def _new_job(task: Task, position: int, batch: str, defaults: Spec) -> NewJob:
+    try:
+        if isinstance(task, str):
+            job = new_command(task, batch=batch, position=position, defaults=defaults)
+        elif isinstance(task, Mapping):
+            job = parse_object(dict(task), batch=batch, position=position, defaults=defaults)
+        else:
+            raise BadInput(f"it is a {type(task).__name__}, not a text or an object")
+        check_payload(job)
+    except (BadInput, TypeError, ValueError) as error:
+        raise BadInput(f"job {position} of the push: {error}") from error
+    return job
+
+
+def _tags(tags: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(tags, str):
+        raise BadInput(f"tags are a list of texts, not the text {tags!r}")
+    names = tuple(dict.fromkeys(map(tag_name, tags)))
+    if len(names) > MAX_TAGS:
+        raise BadInput(f"{len(names)} tags are too many: a job has at most {MAX_TAGS}")
+    return names
+
+
+def _duration(value: Duration | None) -> timedelta | None:
+    if value is None or isinstance(value, timedelta):
+        return value
+    return parse_duration(value) if isinstance(value, str) else timedelta(seconds=value)
+
+
+def _filter(tag: str, batch: Batch | str, lane: str, state: str) -> Filter:
+    return Filter(tag, str(batch), lane, JobState(state) if state else None)

@@ -1,0 +1,154 @@
+"""A realm asked over HTTP: what a laptop does that has no rights on the storage account. Needs only requests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from jobq.errors import Unreachable
+from jobq.http_calls import Calls
+from jobq.model.job import IfExists, NewJob
+from jobq.model.names import escape
+from jobq.model.wire import dumps, spec_to_json
+
+if TYPE_CHECKING:
+    from jobq.core.api import Selection
+    from jobq.core.documents import Document
+    from jobq.core.listing import Filter
+
+MAX_JOBS = 1000
+MAX_BYTES = 4_000_000
+"""Of one push request: the service takes 8 MiB, and a job is never cut in two."""
+
+
+class HttpBackend:
+    """`base_url` up to `/api`, without a slash; `key_for` gives the key for a privilege."""
+
+    def __init__(
+        self,
+        base_url: str,
+        realm: str,
+        key_for: Callable[[str], str] = lambda _privilege: "",
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._calls = Calls(base_url.rstrip("/"), key_for, sleep)
+        self._realm = realm
+
+    def push(
+        self,
+        jobs: Sequence[NewJob],
+        *,
+        batch: str,
+        if_exists: IfExists = IfExists.SKIP,
+        chunk: int = 1,
+        token: str = "",
+    ) -> list[Document]:
+        head = {"batch": batch, "if_exists": if_exists.value, "chunk": chunk, "token": token}
+        results: list[Document] = []
+        for part in _parts(jobs):
+            body = f'{dumps(head)[:-1]},"jobs":[{",".join(part)}]}}'.encode()
+            answer = self._calls.ask("POST", f"enqueue/{self._realm}/jobs", body=body, again=bool(token))
+            if len(answer.get("results", ())) != len(part):
+                raise Unreachable(f"the service answered for {len(answer.get('results', ()))} of {len(part)} jobs")
+            results += answer["results"]
+        return results
+
+    def status(self) -> Document:
+        return self._get("")
+
+    def total(self) -> Document:
+        return self._get("/total")
+
+    def tag_status(self, tag: str) -> Document:
+        return self._get(f"/tags/{escape(tag)}")
+
+    def batch_status(self, batch: str) -> Document:
+        return self._get(f"/batches/{escape(batch)}")
+
+    def job(self, job_id: str) -> Document:
+        return self._get(f"/jobs/{escape(job_id)}")
+
+    def jobs(self, where: Filter, *, after: str = "", limit: int = 50) -> Document:
+        return self._get("/jobs", **_filter_json(where), after=after, limit=limit)
+
+    def log(self, job_id: str, *, attempt: int | None = None, start: int = 0) -> bytes:
+        query = {"attempt": attempt, "start": start or None}
+        return self._calls.download(f"status/{self._realm}/jobs/{escape(job_id)}/log", query=query)
+
+    def workers(self) -> Document:
+        return self._get("/workers")
+
+    def cancel(self, selection: Selection, *, message: str = "") -> Document:
+        return self._each("cancel", selection, ("queued", "running"), again=True, message=message)
+
+    def retry(self, selection: Selection) -> Document:
+        return self._each("retry", selection, ("failed", "cancelled"))
+
+    def remove(self, selection: Selection) -> Document:
+        return self._each("remove", selection, ("queued", "running", "succeeded", "failed", "cancelled"))
+
+    def clear(self, lane: str) -> Document:
+        return self._manage("DELETE", f"lanes/{escape(lane)}/jobs")
+
+    def sweep(self, *, repair: bool = False) -> Document:
+        return self._manage("POST", "sweep", body={"repair": repair}, again=True)
+
+    def realms(self) -> Document:
+        return self._calls.ask("GET", "status")
+
+    def where(self) -> Document:
+        return self._get("/where")
+
+    def close(self) -> None:
+        self._calls.close()
+
+    def _get(self, path: str, **query: object) -> Document:
+        return self._calls.ask("GET", f"status/{self._realm}{path}", query=query)
+
+    def _each(
+        self, verb: str, selection: Selection, states: Sequence[str], *, again: bool = False, **more: str
+    ) -> Document:
+        """A bulk command, in as many requests as it takes; their answers as one."""
+        done: Document = {"matched": 0, "changed": 0, "refused": []}
+        for which in _selections(selection, states):
+            answer = self._manage("POST", verb, body={**which, **more}, again=again)
+            for name in done:
+                done[name] += answer[name]
+        return done
+
+    def _manage(self, method: str, path: str, *, body: object = None, again: bool = False) -> Document:
+        return self._calls.ask(method, f"manage/{self._realm}/{path}", body=body, again=again)
+
+
+def _parts(jobs: Sequence[NewJob]) -> Iterator[list[str]]:
+    """The jobs as JSON, cut so that each part fits in a request."""
+    part: list[str] = []
+    size = 0
+    for job in jobs:
+        text = dumps({"id": job.id, **spec_to_json(job.spec)})
+        if part and (len(part) == MAX_JOBS or size + len(text) > MAX_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(text)
+        size += len(text) + 1
+    if part:
+        yield part
+
+
+def _filter_json(where: Filter) -> dict[str, Any]:
+    state = where.state.value if where.state else ""
+    named: Mapping[str, str] = {"tag": where.tag, "batch": where.batch, "lane": where.lane, "state": state}
+    return {name: value for name, value in named.items() if value}
+
+
+def _selections(selection: Selection, states: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Bodies. The service refuses one that names nothing, so all jobs are all states, in the order of a job's life."""
+    if selection.where is None:
+        ids = list(dict.fromkeys(selection.ids))
+        yield from ({"ids": ids[start : start + MAX_JOBS]} for start in range(0, len(ids), MAX_JOBS))
+    elif where := _filter_json(selection.where):
+        yield where
+    else:
+        yield from ({"state": state} for state in states)

@@ -1,0 +1,67 @@
+"""What a worker does to jobs, done by hand: claim, and end as the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+
+from jobq.connect import open_realm
+from jobq.core.claim import Held, claim
+from jobq.core.finish import finish, settle
+from jobq.core.lease import TicketLease
+from jobq.core.logs import log_key
+from jobq.core.realm import Realm
+from jobq.model.address import parse_address
+from jobq.model.job import Job, Outcome, Reason
+from jobq.settings import Settings
+
+LEASE = timedelta(minutes=1)
+OK = Outcome(exit_code=0, tail="fine\n", seconds=1.5)
+FAILED = Outcome(Reason.EXIT, 3, tail="no such file\n", seconds=0.5)
+
+
+def end_jobs(count: int = 1, outcome: Outcome = OK, *, address: str = "local:./q/demo", log: bytes = b"") -> list[str]:
+    """The ids of the jobs that were run, in order."""
+    return asyncio.run(_each(address, count, outcome, log))
+
+
+def start_job(address: str = "local:./q/demo") -> str:
+    """Claim one job and leave it running."""
+
+    async def start() -> str:
+        async with open_realm(parse_address(address), Settings()) as realm:
+            return (await _claim_one(realm)).jobs[0].id
+
+    return asyncio.run(start())
+
+
+async def _each(address: str, count: int, outcome: Outcome, log: bytes) -> list[str]:
+    async with open_realm(parse_address(address), Settings()) as realm:
+        return [(await _end_one(realm, outcome, log)).id for _ in range(count)]
+
+
+async def _end_one(realm: Realm, outcome: Outcome, log: bytes) -> Job:
+    held = await _claim_one(realm)
+    (job,) = held.jobs
+    if log:
+        await realm.stack.blobs.append(log_key(realm.name, job.id, job.attempt), log)
+    await finish(realm, held, job, outcome)
+    await settle(held)
+    return job
+
+
+async def _claim_one(realm: Realm) -> Held:
+    """Drops tickets that say nothing any more. The test is wrong if there is none left."""
+    while True:
+        for lane in await realm.lanes():
+            queue = realm.queue(lane)
+            deliveries = await queue.receive(1, lease=LEASE)
+            if deliveries:
+                lease = TicketLease(queue, deliveries[0], LEASE, time.monotonic())
+                held = await claim(realm, lane, lease, worker="by-hand")
+                break
+        else:
+            raise AssertionError("no ticket is left")
+        if held:
+            return held

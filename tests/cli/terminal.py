@@ -1,0 +1,64 @@
+"""The command line as tests use it: in this process where that is enough, as a process where it matters."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from jobq.cli.main import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = [sys.executable, "-c", "from jobq.cli.main import main; main()"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+
+class Terminal:
+    """`jobq …`, with neither a person nor a terminal."""
+
+    def __call__(self, *arguments: str, given: str | bytes = "") -> Answer:
+        result = CliRunner().invoke(cli, list(arguments), input=given, prog_name="jobq")
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Answer(result.exit_code, result.stdout, result.stderr)
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": f"{ROOT / 'client'}{os.pathsep}{ROOT}", "PYTHONWARNINGS": "error"}
+
+
+def run_process(*arguments: str, given: str = "") -> Answer:
+    done = subprocess.run(
+        [*RUN, *arguments], input=given, capture_output=True, text=True, env=environment(), timeout=60, check=False
+    )
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def start_process(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*RUN, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+
+
+def until(condition: Callable[[], bool], *, within: float = 20) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.02)

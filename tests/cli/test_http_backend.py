@@ -1,0 +1,247 @@
+"""The client's side of the HTTP contract, against a stub that answers as told."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+
+import pytest
+
+from jobq.core.api import Selection
+from jobq.core.listing import Filter
+from jobq.errors import (
+    BadInput,
+    IllegalTransition,
+    JobqError,
+    NotAllowed,
+    NotFound,
+    TooLarge,
+    Unreachable,
+)
+from jobq.http import HttpBackend
+from jobq.model.job import IfExists, JobState, Limits, NewJob, Spec
+from tests.cli.stub_service import Asked, Reply, StubService, problem, pushed
+
+KEYS = {"enqueue": "key-e", "status": "key-s", "manage": "key-m"}
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    """Seconds that the backend would have slept."""
+    return []
+
+
+@pytest.fixture
+def backend(stub: StubService, pauses: list[float]) -> Iterator[HttpBackend]:
+    backend = HttpBackend(stub.url, "demo", lambda privilege: KEYS[privilege], sleep=pauses.append)
+    yield backend
+    backend.close()
+
+
+def _jobs(count: int, size: int = 4) -> list[NewJob]:
+    return [NewJob(f"b1-{n:06d}", Spec(command="x" * size)) for n in range(1, count + 1)]
+
+
+def test_a_push_sends_what_was_asked(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = pushed
+    spec = Spec(command="true", tags=("t",), lanes=("7",), env={"A": "1"}, limits=Limits(retries=2))
+    (result,) = backend.push([NewJob("j1", spec)], batch="b1", if_exists=IfExists.ERROR, chunk=3, token="tok")
+    assert result == {"id": "j1", "status": "queued", "state": "queued"}
+    (asked,) = stub.asked
+    assert (asked.method, asked.path) == ("POST", "/api/enqueue/demo/jobs")
+    assert asked.json() == {
+        "batch": "b1",
+        "if_exists": "error",
+        "chunk": 3,
+        "token": "tok",
+        "jobs": [{"id": "j1", "cmd": "true", "env": {"A": "1"}, "tags": ["t"], "lanes": ["7"], "num_retries": 2}],
+    }
+    assert asked.headers["Content-Type"] == "application/json"
+    assert asked.headers["x-functions-key"] == "key-e"
+
+
+def test_a_push_is_cut_by_number_and_by_size(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = pushed
+    assert len(backend.push(_jobs(2500), batch="b1", token="t")) == 2500
+    assert [len(asked.json()["jobs"]) for asked in stub.asked] == [1000, 1000, 500]
+    stub.asked.clear()
+    backend.push(_jobs(5, size=1_500_000), batch="b1", token="t")
+    assert [len(asked.json()["jobs"]) for asked in stub.asked] == [2, 2, 1]
+
+
+def test_large_bodies_are_compressed_and_small_ones_are_not(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = pushed
+    backend.push(_jobs(1), batch="b1", token="t")
+    backend.push(_jobs(100), batch="b1", token="t")
+    small, large = stub.asked
+    assert "Content-Encoding" not in small.headers
+    assert large.headers["Content-Encoding"] == "gzip"
+    for asked in stub.asked:
+        assert int(asked.headers["Content-Length"]) == len(asked.body)
+    assert len(gzip.decompress(large.body)) > len(large.body)
+
+
+def test_questions_go_to_their_routes_with_escaped_names(backend: HttpBackend, stub: StubService) -> None:
+    backend.status()
+    backend.total()
+    backend.tag_status("a/b ü")
+    backend.batch_status("b1")
+    backend.job("x y")
+    backend.jobs(Filter(tag="t", lane="0", state=JobState.FAILED), after="a", limit=7)
+    backend.log("x y", attempt=2, start=10)
+    backend.workers()
+    backend.where()
+    backend.realms()
+    assert [asked.path.removeprefix("/api/status") for asked in stub.asked] == [
+        "/demo",
+        "/demo/total",
+        "/demo/tags/a!2fb!20!c3!bc",
+        "/demo/batches/b1",
+        "/demo/jobs/x!20y",
+        "/demo/jobs?tag=t&lane=0&state=failed&after=a&limit=7",
+        "/demo/jobs/x!20y/log?attempt=2&start=10",
+        "/demo/workers",
+        "/demo/where",
+        "",
+    ]
+    assert {asked.headers["x-functions-key"] for asked in stub.asked} == {"key-s"}
+
+
+def test_bulk_commands_go_to_their_routes(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: Reply(document={"matched": 1, "changed": 1, "refused": []})
+    backend.cancel(Selection(ids=("a", "b")), message="why")
+    backend.retry(Selection(where=Filter(tag="t")))
+    backend.remove(Selection(where=Filter(batch="b1", state=JobState.FAILED)))
+    backend.clear("7")
+    backend.sweep(repair=True)
+    asked = [(one.method, one.path, one.json() if one.body else None) for one in stub.asked]
+    assert asked == [
+        ("POST", "/api/manage/demo/cancel", {"ids": ["a", "b"], "message": "why"}),
+        ("POST", "/api/manage/demo/retry", {"tag": "t"}),
+        ("POST", "/api/manage/demo/remove", {"batch": "b1", "state": "failed"}),
+        ("DELETE", "/api/manage/demo/lanes/7/jobs", None),
+        ("POST", "/api/manage/demo/sweep", {"repair": True}),
+    ]
+
+
+def test_all_jobs_are_the_jobs_in_each_state(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: Reply(document={"matched": 2, "changed": 1, "refused": [{"id": "x", "error": "y"}]})
+    done = backend.retry(Selection(where=Filter()))
+    assert [asked.json() for asked in stub.asked] == [{"state": "failed"}, {"state": "cancelled"}]
+    assert (done["matched"], done["changed"], len(done["refused"])) == (4, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, BadInput),
+        (404, NotFound),
+        (409, IllegalTransition),
+        (413, TooLarge),
+        (422, BadInput),
+        (500, JobqError),
+        (503, Unreachable),
+    ],
+)
+def test_what_the_service_says_is_raised_as_ours(
+    status: int, error: type[JobqError], backend: HttpBackend, stub: StubService
+) -> None:
+    stub.answer = lambda asked: problem(status, "the reason")
+    with pytest.raises(error, match="the reason") as caught:
+        backend.status()
+    assert type(caught.value) is error
+
+
+def test_a_bad_job_of_a_push_is_counted_from_1(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: problem(400, "unknown key 'x'", index=2)
+    with pytest.raises(BadInput, match="job 3 of the request: unknown key 'x'"):
+        backend.push(_jobs(3), batch="b1", token="t")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_missing_and_a_wrong_key_are_told_apart_and_no_key_is_shown(status: int, stub: StubService) -> None:
+    stub.answer = lambda asked: Reply(status, b"")
+    with pytest.raises(NotAllowed, match="no key was sent: set JOBQ_KEY or JOBQ_MANAGE_KEY"):
+        HttpBackend(stub.url, "demo").sweep()
+    with pytest.raises(NotAllowed, match="the key in JOBQ_KEY or JOBQ_MANAGE_KEY is not one for it") as caught:
+        HttpBackend(stub.url, "demo", lambda privilege: "hush").sweep()
+    assert "hush" not in str(caught.value)
+
+
+def test_a_role_that_the_service_lacks_is_said(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: problem(403, "its identity lacks a role")
+    with pytest.raises(NotAllowed, match="its identity lacks a role"):
+        backend.status()
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_busy_service_is_asked_again(
+    status: int, backend: HttpBackend, stub: StubService, pauses: list[float]
+) -> None:
+    stub.replies = [problem(status, "busy"), Reply(document={"total": 1})]
+    assert backend.total() == {"total": 1}
+    assert len(pauses) == 1
+
+
+def test_retry_after_is_respected(backend: HttpBackend, stub: StubService, pauses: list[float]) -> None:
+    stub.replies = [Reply(429, headers={"Retry-After": "7"}), Reply()]
+    backend.total()
+    assert pauses == [7.0]
+
+
+def test_a_pause_that_is_too_long_is_not_waited_for(
+    backend: HttpBackend, stub: StubService, pauses: list[float]
+) -> None:
+    stub.answer = lambda asked: Reply(503, headers={"Retry-After": "120"})
+    with pytest.raises(Unreachable, match="cannot answer now"):
+        backend.total()
+    assert pauses == []
+
+
+def test_a_service_that_stays_away_is_given_up(backend: HttpBackend, stub: StubService, pauses: list[float]) -> None:
+    stub.answer = lambda asked: Reply(is_lost=True)
+    with pytest.raises(Unreachable, match="does not answer"):
+        backend.total()
+    assert len(stub.asked) == 4
+    assert sum(pauses) < 10
+
+
+@pytest.mark.parametrize("reply", [Reply(is_lost=True), Reply(504)])
+def test_a_retry_command_that_may_have_arrived_is_not_sent_again(
+    reply: Reply, backend: HttpBackend, stub: StubService
+) -> None:
+    stub.replies = [reply]
+    with pytest.raises(Unreachable):
+        backend.retry(Selection(ids=("a",)))
+    assert len(stub.asked) == 1
+
+
+def test_a_redirect_is_not_followed_with_the_key(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: Reply(302, headers={"Location": stub.url + "/elsewhere"})
+    with pytest.raises(Unreachable, match="is the URL right"):
+        backend.total()
+    assert len(stub.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(document=b"<html>sign in</html>"), Reply(document=[1]), Reply(404, b"<html>"), Reply(418, b"teapot")],
+)
+def test_what_is_not_jobq_is_not_taken_for_an_answer(reply: Reply, backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: reply
+    with pytest.raises(Unreachable, match="is the URL right"):
+        backend.job("j1")
+
+
+def test_a_service_that_answers_for_too_few_jobs_is_not_believed(backend: HttpBackend, stub: StubService) -> None:
+    def forgetful(asked: Asked) -> Reply:
+        return Reply(document={"batch": "b1", "results": []})
+
+    stub.answer = forgetful
+    with pytest.raises(Unreachable, match="answered for 0 of 3 jobs"):
+        backend.push(_jobs(3), batch="b1", token="t")
+
+
+def test_a_log_is_bytes(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: Reply(document=b"\xff\x00\n", headers={"Content-Type": "text/plain"})
+    assert backend.log("j1") == b"\xff\x00\n"

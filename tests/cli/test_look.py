@@ -1,0 +1,158 @@
+"""status, jobs, show, list: tables against files, documents by their keys."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from jobq.backend import Backend
+from tests.cli.by_hand import FAILED, OK, end_jobs, start_job
+from tests.cli.terminal import Terminal
+
+EXPECTED = Path(__file__).parent / "expected"
+
+
+@pytest.fixture
+def some_jobs(terminal: Terminal) -> None:
+    """Under two tags, in two lanes and batches: two queued, one running, one succeeded, one failed, one cancelled."""
+    terminal("push", "--batch", "b1", "--tags", "fit", given="python fit.py 1\npython fit.py 2\npython fit.py 3\n")
+    terminal(
+        "push", "--batch", "b2", "--tags", "fit,plot", "--lane", "7", given="python plot.py\ntrue\n{ ls; date; }\n"
+    )
+    end_jobs(1, OK)
+    end_jobs(1, FAILED)
+    terminal("cancel", "b1-000003")
+    start_job()
+
+
+def _without_times(text: str) -> str:
+    """As in the files: ages and times as `TIME`."""
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z \(.*?\)", "TIME", text)
+    return re.sub(r"\b(?:now|\d+s ago) +", "TIME  ", text)
+
+
+@pytest.mark.usefixtures("some_jobs")
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (("status",), "status_realm.txt"),
+        (("status", "realm"), "status_realm.txt"),
+        (("status", "tag", "plot"), "status_tag.txt"),
+        (("status", "batch", "b1"), "status_batch.txt"),
+        (("status", "b1"), "status_batch.txt"),
+        (("status", "plot"), "status_tag.txt"),
+        (("list",), "list.txt"),
+    ],
+)
+def test_counts_are_shown_as_a_table(arguments: tuple[str, ...], file: str, terminal: Terminal) -> None:
+    answer = terminal(*arguments)
+    assert answer.code == 0
+    assert answer.out == (EXPECTED / file).read_text()
+
+
+@pytest.mark.usefixtures("some_jobs")
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (("jobs",), "jobs.txt"),
+        (("show", "b1-000002"), "show_failed.txt"),
+        (("status", "job", "b1-000002"), "show_failed.txt"),
+        (("status", "b1-000002"), "show_failed.txt"),
+    ],
+)
+def test_jobs_are_shown_as_tables(arguments: tuple[str, ...], file: str, terminal: Terminal) -> None:
+    answer = terminal(*arguments)
+    assert answer.code == 0
+    assert _without_times(answer.out) == (EXPECTED / file).read_text()
+
+
+@pytest.mark.usefixtures("some_jobs")
+def test_a_status_as_json_has_the_counts_at_its_top(terminal: Terminal) -> None:
+    document = json.loads(terminal("status", "-o", "json").out)
+    assert [document[name] for name in ("total", "queued", "running", "succeeded", "failed", "cancelled")] == [
+        6,
+        3,
+        0,
+        1,
+        1,
+        1,
+    ]
+    assert document["lanes"]["7"]["total"] == 3
+    assert document["tags"]["fit"]["failed"] == 1
+    assert document["batches"]["b1"]["cancelled"] == 1
+
+
+@pytest.mark.usefixtures("some_jobs")
+def test_a_job_as_json_has_what_is_promised(terminal: Terminal) -> None:
+    document = json.loads(terminal("show", "b1-000002", "-o", "json").out)
+    assert document["id"] == "b1-000002"
+    assert (document["state"], document["reason"], document["exit_code"]) == ("failed", "exit", 3)
+    assert (document["attempts"], document["tags"], document["lanes"]) == (1, ["fit"], ["0"])
+    assert (document["output_tail"], document["result"]) == ("no such file\n", None)
+
+
+@pytest.mark.usefixtures("some_jobs")
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        (("--tag", "plot"), ["b2-000001", "b2-000002", "b2-000003"]),
+        (("--batch", "b1", "--state", "succeeded"), ["b1-000001"]),
+        (("--state", "failed", "--tag", "fit"), ["b1-000002"]),
+        (("--lane", "7", "--limit", "2"), ["b2-000001", "b2-000002"]),
+        (("--state", "running"), ["b2-000001"]),
+    ],
+)
+def test_jobs_are_filtered(options: tuple[str, ...], ids: list[str], terminal: Terminal) -> None:
+    assert terminal("jobs", *options, "-o", "ids").out.split() == ids
+
+
+@pytest.mark.usefixtures("some_jobs")
+def test_a_list_that_was_cut_says_so_and_all_shows_the_rest(terminal: Terminal) -> None:
+    assert "more than 4" in terminal("jobs", "--limit", "4").err
+    whole = terminal("jobs", "--all", "-o", "jsonl")
+    assert whole.err == ""
+    assert len(whole.out.splitlines()) == 6
+
+
+def test_no_job_and_no_realm_are_no_errors(terminal: Terminal) -> None:
+    for command in ("jobs", "list", "status"):
+        answer = terminal(command)
+        assert answer.code == 0
+    assert terminal("jobs", "-o", "json").out == '{\n  "jobs": [],\n  "next": null\n}\n'
+
+
+def test_a_command_cannot_move_the_cursor_of_who_lists_it(terminal: Terminal) -> None:
+    terminal("push", "-c", "echo \x1b[2J", "--id", "j1")
+    assert "\x1b" not in terminal("jobs").out
+    assert "\x1b" not in terminal("show", "j1").out
+
+
+def test_watching_ends_when_nothing_remains_and_tells_changes_only(terminal: Terminal, backend: Backend) -> None:
+    terminal("push", "-c", "true", "--tag", "t")
+    end_jobs()
+    answer = terminal("status", "tag", "t", "-w")
+    assert answer.code == 0
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  1 of 1 ended \(100%\)\n", answer.out)
+
+
+def test_watching_as_jsonl_tells_documents(terminal: Terminal) -> None:
+    terminal("push", "-c", "true", "--id", "j1")
+    end_jobs()
+    assert json.loads(terminal("status", "job", "j1", "-w", "-o", "jsonl").out)["state"] == "succeeded"
+
+
+def test_a_table_on_a_terminal_has_colours_unless_no_color_is_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from jobq.cli import output
+
+    monkeypatch.setattr(output, "is_terminal", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    output.answer_table(("STATE", "N"), [("failed", 3)])
+    assert "\x1b[31mfailed" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    output.answer_table(("STATE", "N"), [("failed", 3)])
+    assert "\x1b[31m" not in capsys.readouterr().out

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobq.errors import BadInput
+from jobq.settings import Settings, read_settings
+from tests.cli.terminal import Terminal
+
+HERE, ABOVE, HOME, SYSTEM = ".jobq.toml in the folder", ".jobq.toml above", "~/.config", "/etc"
+Read = Callable[..., Settings]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    return {
+        HERE: tmp_path / "above" / "here" / ".jobq.toml",
+        ABOVE: tmp_path / "above" / ".jobq.toml",
+        HOME: tmp_path / "someone" / ".config" / "jobq.toml",
+        SYSTEM: tmp_path / "etc" / "jobq.toml",
+    }
+
+
+@pytest.fixture
+def read(files: dict[str, Path], tmp_path: Path) -> Read:
+    for file in files.values():
+        file.parent.mkdir(parents=True, exist_ok=True)
+
+    def read(queue: str = "", **environ: str) -> Settings:
+        env = {"HOME": str(tmp_path / "someone"), **environ}
+        return read_settings(env, queue=queue, folder=files[HERE].parent, system=files[SYSTEM])
+
+    return read
+
+
+def test_the_nearest_that_says_something_wins(read: Read, files: dict[str, Path]) -> None:
+    for name, file in files.items():
+        file.write_text(f'queue = "account/{len(name)}"')
+    found = [read("given/queue", JOBQ="env/queue").queue, read(JOBQ="env/queue").queue]
+    for file in files.values():
+        found.append(read().queue)
+        file.unlink()
+    found.append(read().queue)
+    expected = [f"account/{len(name)}" for name in files]
+    assert found == ["given/queue", "env/queue", *expected, ""]
+
+
+def test_each_value_is_looked_for_by_itself(read: Read, files: dict[str, Path]) -> None:
+    files[HERE].write_text('queue = "account/exp7"')
+    files[HOME].write_text('connection_string = "UseDevelopmentStorage=true"')
+    settings = read()
+    assert (settings.queue, settings.connection_string) == ("account/exp7", "UseDevelopmentStorage=true")
+
+
+def test_a_key_goes_to_a_queue_that_was_given_by_hand(read: Read, files: dict[str, Path]) -> None:
+    files[HOME].write_text('key = "k1"\nmanage_key = "k2"')
+    settings = read(JOBQ="https://host/api/exp7")
+    assert settings.key_for("status") == "k1"
+    assert settings.key_for("manage") == "k2"
+
+
+def test_a_key_is_not_sent_to_a_host_that_a_nearer_file_names(read: Read, files: dict[str, Path]) -> None:
+    files[HOME].write_text('key = "k1"')
+    files[HERE].write_text('queue = "https://elsewhere/api/exp7"')
+    assert read().key_for("status") == ""
+    assert read(JOBQ_KEY="k2").key_for("status") == "k2"
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"JOBQ_STORAGE_QUEUE": "account/exp7"},
+        {"JOBQ_STORAGE": "account", "JOBQ_QUEUE": "exp7"},
+        {"RESTQ_CLIENT_URI": "account/exp7"},
+    ],
+)
+def test_names_of_the_ancestors_are_read(environ: dict[str, str], read: Read) -> None:
+    assert read(**environ).queue == "account/exp7"
+    assert read(**environ, JOBQ="account/other").queue == "account/other"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("queue = ", "Invalid value"), ('quue = "x"', "unknown key 'quue'"), ("queue = 7", "'queue' must be a text")],
+)
+def test_a_broken_file_is_named(text: str, hint: str, read: Read, files: dict[str, Path]) -> None:
+    files[HERE].write_text(text)
+    with pytest.raises(BadInput, match=hint) as caught:
+        read()
+    assert str(files[HERE]) in str(caught.value)
+
+
+def test_a_file_that_somebody_else_left_is_passed_over(
+    read: Read, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files[HERE].write_text('queue = "account/theirs"')
+    monkeypatch.setattr("os.getuid", lambda: files[HERE].stat().st_uid + 1)
+    monkeypatch.setattr("jobq.settings._is_trusted", lambda file: False)
+    assert read().queue == ""
+
+
+def test_a_connection_string_or_key_is_never_shown(read: Read) -> None:
+    settings = read(JOBQ_KEY="hidden1", JOBQ_STATUS_KEY="hidden2", JOBQ_CONNECTION_STRING="hidden3")
+    assert "hidden" not in repr(settings)
+
+
+def test_the_command_line_uses_the_file_of_the_folder(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JOBQ")
+    Path(".jobq.toml").write_text('queue = "local:./from/file"')
+    assert "to local:./from/file" in terminal("push", "-c", "true").err
+    assert "to local:./from/first" in terminal("local:./from/first", "push", "-c", "true").err

@@ -1,0 +1,86 @@
+"""The same commands over HTTP, against the control plane itself, started by `jobq serve`."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobq.backend import Backend, direct_address
+from jobq.errors import BadInput
+from jobq.model.address import Address, parse_address
+from jobq.settings import Settings
+from tests.cli.by_hand import FAILED, OK, end_jobs
+from tests.cli.terminal import Terminal, start_process
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """The address of realm demo over HTTP."""
+    process = start_process("serve", "--port", "0")
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    found = re.search(r"http://\S+/api/demo", first)
+    assert found, first + process.stderr.read()
+    yield found[0]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_what_is_asked_over_http_is_answered_as_directly(url: str, terminal: Terminal) -> None:
+    lines = 'echo 1\necho 2\n{"x": [1, "ü"]}\n'
+    assert terminal(url, "push", "--batch", "b1", "--tag", "a/b ü", "--lane", "7", given=lines).code == 0
+    end_jobs(1, OK, log=b"one\n")
+    end_jobs(1, FAILED)
+    for question in (
+        ("status", "-o", "json"),
+        ("status", "tag", "a/b ü", "-o", "json"),
+        ("status", "batch", "b1", "-o", "json"),
+        ("jobs", "--tag", "a/b ü", "--state", "failed", "-o", "json"),
+        ("show", "b1-000002", "-o", "json"),
+        ("logs", "b1-000001"),
+        ("wait", "b1-000001"),
+        ("list",),
+    ):
+        assert terminal(url, *question) == terminal(*question)
+
+
+def test_jobs_are_changed_over_http(url: str, terminal: Terminal, backend: Backend) -> None:
+    terminal(url, "push", "--batch", "b1", given="echo 1\necho 2\necho 3\n")
+    assert terminal(url, "cancel", "b1-000001").err == "cancelled 1 job\n"
+    assert terminal(url, "retry", "--all").err == "queued 1 job again\n"
+    assert terminal(url, "cancel", "nope").code == 3
+    assert terminal(url, "retry", "b1-000001").code == 1
+    assert terminal(url, "sweep").code == 0
+    assert terminal(url, "clear", "0", "--yes").err == "removed 3 jobs\n"
+    assert backend.total()["total"] == 0
+
+
+def test_a_push_repeated_over_http_finds_what_is_there(url: str, terminal: Terminal) -> None:
+    terminal(url, "push", "--batch", "b1", given="true\n" * 1200)
+    answer = terminal(url, "push", "--batch", "b1", "-o", "json", given="true\n" * 1201)
+    document = json.loads(answer.out)
+    assert (document["queued"], document["exists"]) == (1, 1200)
+
+
+def test_a_worker_is_told_where_the_queue_is(url: str) -> None:
+    direct = direct_address(parse_address(url), Settings())
+    assert str(direct) == f"local:{Path.cwd()}/q/demo"
+
+
+def test_a_worker_on_another_machine_is_not_sent_to_a_folder_of_its_own(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobq.http.HttpBackend.where", lambda backend: {"address": "local:/nowhere/demo"})
+    with pytest.raises(BadInput, match="run workers there"):
+        direct_address(parse_address(url), Settings())
+
+
+def test_an_address_that_is_direct_is_taken_as_it_is() -> None:
+    address: Address = parse_address("local:./q/demo")
+    assert direct_address(address, Settings()) is address

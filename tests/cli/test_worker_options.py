@@ -1,0 +1,97 @@
+"""From `worker` and `pull` to the worker, and one run of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from jobq.model.address import Address
+from jobq.settings import Settings
+from jobq.worker.options import WorkerOptions
+from tests.cli.by_hand import FAILED, end_jobs
+from tests.cli.stub_service import Reply, StubService
+from tests.cli.terminal import Terminal, run_process, start_process
+
+Calls = list[tuple[str, WorkerOptions]]
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """What the worker was called with, in place of running it."""
+    calls: Calls = []
+
+    def run(address: Address, settings: Settings, options: WorkerOptions) -> int:
+        calls.append((str(address), options))
+        return 5
+
+    monkeypatch.setattr("jobq.worker.run.run_worker_cli", run)
+    return calls
+
+
+def test_a_worker_ends_when_the_queue_is_empty_if_nothing_else_is_said(terminal: Terminal, calls: Calls) -> None:
+    assert terminal("worker").code == 5
+    assert calls == [("local:./q/demo", WorkerOptions())]
+
+
+def test_each_option_of_a_worker_arrives(terminal: Terminal, calls: Calls) -> None:
+    terminal(
+        *("worker", "-n", "8", "--visibility-timeout", "5m", "--time-limit", "1d", "--max-consecutive-failures", "3"),
+        *("--idle-timeout", "10m", "--max-lane", "7", "--grace", "30s", "--proc", "mod:fun", "-q"),
+    )
+    assert calls[0][1] == WorkerOptions(
+        slots=8,
+        lease=timedelta(minutes=5),
+        time_limit=timedelta(days=1),
+        max_consecutive_failures=3,
+        until="idle",
+        idle_timeout=timedelta(minutes=10),
+        max_lane="7",
+        grace=timedelta(seconds=30),
+        proc="mod:fun",
+        quiet=True,
+    )
+
+
+def test_a_worker_may_go_on_forever(terminal: Terminal, calls: Calls) -> None:
+    terminal("worker", "--forever")
+    assert calls[0][1].until == "forever"
+
+
+def test_pull_runs_one_job(terminal: Terminal, calls: Calls) -> None:
+    terminal("pull", "--visibility-timeout", "1h")
+    assert calls[0][1] == WorkerOptions(one=True, lease=timedelta(hours=1))
+
+
+def test_a_worker_given_a_url_pulls_from_where_the_service_says(
+    terminal: Terminal, calls: Calls, stub: StubService
+) -> None:
+    Path("q").mkdir()
+    stub.answer = lambda asked: Reply(document={"address": f"local:{Path.cwd()}/q/demo"})
+    terminal(f"{stub.url}/demo", "worker")
+    assert calls[0][0] == f"local:{Path.cwd()}/q/demo"
+
+
+def test_what_is_pushed_is_run_and_counted(terminal: Terminal) -> None:
+    terminal("push", "--batch", "b1", given="echo hello\nexit 3\n")
+    worked = run_process("worker", "-n", "2")
+    assert worked.code == 0, worked.err
+    assert "[b1-000001] hello" in worked.out
+    waited = terminal("wait", "b1")
+    assert waited.code == 5
+    assert waited.out == "job b1-000002 failed: exit 3 (attempt 1 of 1)\n"
+    assert terminal("logs", "b1-000001").out == "hello\n"
+
+
+def test_logs_are_followed_through_the_retries(terminal: Terminal) -> None:
+    terminal("push", "-c", "echo try $JOBQ_ATTEMPT", "--id", "j1", "--num-retries", "1")
+    end_jobs(1, FAILED, log=b"try 1\n")
+    following = start_process("logs", "j1", "-f")
+    assert following.stdout is not None
+    assert following.stdout.readline() == "try 1\n"
+    assert run_process("worker").code == 0
+    out, said = following.communicate(timeout=30)
+    assert following.returncode == 0
+    assert out == "try 2\n"
+    assert said == "attempt 2:\n"
