@@ -1,0 +1,1 @@
+"""What jobq costs, figure by figure, as tables: `python -m bench`. See README.md here."""
