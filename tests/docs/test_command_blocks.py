@@ -1,0 +1,131 @@
+"""Every command block of README and docs, run as a reader would: in order, in one shell, in an empty folder.
+
+In a `console` block `$ ` begins a command and `> ` continues it; what follows is its output, where `…` stands for
+anything, and `[exit N]` for its exit code when that is not 0. Blocks of one file share a shell. `python` blocks are
+scripts. Storage accounts are Azurite.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_END = "--end-of-command-"
+
+
+@dataclass
+class Command:
+    text: str
+    output: list[str] = field(default_factory=list)
+    exit_code: int = 0
+
+
+def commands_of(block: str) -> Iterator[Command]:
+    command: Command | None = None
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            if command:
+                yield command
+            command = Command(line[2:])
+        elif command is None:
+            raise AssertionError(f"a console block begins with a command, not with {line!r}")
+        elif line.startswith("> ") and not command.output:
+            command.text += "\n" + line[2:]
+        elif code := re.fullmatch(r"\[exit (\d+)\]", line):
+            command.exit_code = int(code[1])
+        else:
+            command.output.append(line)
+    if command:
+        yield command
+
+
+def is_for_make(command: Command) -> bool:
+    """`make demo` and `make test` are what runs this."""
+    return command.text.startswith(("make ", "git clone"))
+
+
+class Shell:
+    """One bash, fed a command at a time."""
+
+    def __init__(self, folder: Path, env: dict[str, str]) -> None:
+        self._bash = subprocess.Popen(
+            ["bash"], cwd=folder, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, command: str) -> tuple[str, int]:
+        """Its standard output and exit code. What it says on standard error is talk."""
+        assert self._bash.stdin is not None
+        assert self._bash.stdout is not None
+        self._bash.stdin.write(f"{command}\necho {_END}$?\n")
+        self._bash.stdin.flush()
+        output = ""
+        for line in self._bash.stdout:
+            before, end, code = line.partition(_END)
+            output += before
+            if end:
+                return output, int(code)
+        raise AssertionError(f"the shell ended in {command!r}, after: {output}")
+
+    def close(self) -> None:
+        assert self._bash.stdin is not None
+        self._bash.stdin.close()
+        self._bash.wait(timeout=30)
+        assert self._bash.stdout is not None
+        self._bash.stdout.close()
+
+
+def pattern_of(output: list[str]) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, "\n".join(output).split("…"))) + r"\s*", re.DOTALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_block_does_what_the_page_says(page: Path, tmp_path: Path, azurite: str) -> None:
+    # given
+    blocks = _BLOCK.findall(page.read_text())
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    keep = {name: value for name, value in os.environ.items() if not name.startswith("JOBQ")}
+    env = {**keep, "PATH": path, "HOME": str(tmp_path), "JOBQ_CONNECTION_STRING": azurite, "COLUMNS": "200"}
+    shell = Shell(tmp_path, env)
+    try:
+        for kind, block in blocks:
+            commands = list(commands_of(block)) if kind == "console" else [script_of(block, tmp_path)]
+            for command in commands:
+                if is_for_make(command):
+                    continue
+                # when
+                output, code = shell.run(command.text)
+                # then
+                assert code == command.exit_code, f"$ {command.text}\n{output}"
+                if kind == "console":
+                    assert pattern_of(command.output).fullmatch(output), f"$ {command.text}\n{output}"
+    finally:
+        shell.close()
+
+
+def script_of(block: str, folder: Path) -> Command:
+    (folder / "script.py").write_text(block)
+    return Command("python script.py")
+
+
+def test_readme_names_the_two_commands_first_and_they_exist() -> None:
+    # given
+    first = next(_BLOCK.finditer((ROOT / "README.md").read_text()))[2]
+
+    # when
+    targets = [command.text.split()[1] for command in commands_of(first)]
+
+    # then
+    assert targets == ["demo", "test"]
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
