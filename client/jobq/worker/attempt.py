@@ -31,6 +31,8 @@ class Program:
     env: Mapping[str, str]
     control: Path | None = None
     """Where a Python callable's process leaves `result.json` and `error.json`."""
+    cwd: Path | None = None
+    """Where it runs, if not in the attempt's directory itself."""
 
 
 @dataclass(eq=False, slots=True)
@@ -40,6 +42,7 @@ class Attempt:
     job: Job
     output: Output
     grace: timedelta
+    created_at: float = field(default_factory=time.monotonic)
     _stop_reason: Reason | None = None
     _abandoned: asyncio.Event = field(default_factory=asyncio.Event)
     _stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -57,7 +60,9 @@ class Attempt:
     async def run(self, program: Program, directory: Path) -> Outcome | None:
         """How it ended, or None if it was abandoned. Raises OSError where its process cannot be started."""
         started = time.monotonic()
-        process = JobProcess.start(program.command, env=program.env, cwd=directory, feed=self.output.feed)
+        process = JobProcess.start(
+            program.command, env=program.env, cwd=program.cwd or directory, feed=self.output.feed
+        )
         try:
             code = await self._watch(process)
         finally:

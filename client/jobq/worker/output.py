@@ -7,11 +7,11 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
 from jobq.core.ports import BlobStore
 from jobq.errors import JobqError
 from jobq.model.job import TAIL_CHARS
+from jobq.worker.terminal import Writer
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Output:
     blobs: BlobStore
     key: str
     prefix: bytes
-    terminal: BinaryIO | None
+    terminal: Writer | None
     size: int = 0
     _unstored: bytearray = field(default_factory=bytearray)
     _tail: bytearray = field(default_factory=bytearray)
@@ -112,7 +112,7 @@ class Output:
         if self.terminal is None:
             return
         try:
-            self.terminal.write(self.prefix + line + b"\n")
+            self.terminal.write(bytes(self.prefix + line + b"\n"))
             self.terminal.flush()
         except OSError:  # the terminal is gone; the log is not
             self.terminal = None

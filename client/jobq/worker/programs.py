@@ -78,4 +78,6 @@ class CallableProgram:
         # The worker's folder: `jobq worker --proc tasks:fit` means ./tasks.py, and the job runs in a folder of its own.
         places = [environment.base["JOBQ_WORKER_DIR"], *sys.path, env.get("PYTHONPATH")]
         env["PYTHONPATH"] = os.pathsep.join(filter(None, places))
-        return Program(command, env, control)
+        work = control / "work"  # the job's own, and empty
+        work.mkdir()
+        return Program(command, env, control, work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -12,8 +13,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from jobq.connect import open_realm
 from jobq.core.realm import Realm
@@ -29,6 +31,7 @@ from jobq.worker.options import Until, WorkerOptions
 from jobq.worker.programs import CallableProgram, JobEnvironment, shell_program
 from jobq.worker.renewer import Renewer
 from jobq.worker.slots import Slots
+from jobq.worker.terminal import Terminal, Writer
 from jobq.worker.ticket_run import MakeProgram, TicketRunner
 from jobq.worker.worker import Summary, Worker
 
@@ -79,7 +82,7 @@ def run_worker_cli(address: Address, settings: Settings, options: WorkerOptions)
     was_interrupted = False
 
     async def run() -> Summary:
-        with _signals() as watch:
+        with _logging_by_a_thread(), _signals() as watch:
             summary = await _run(address, settings, options, watch)
             nonlocal was_interrupted
             was_interrupted = watch.was_interrupted
@@ -100,10 +103,15 @@ async def _run(
     if options.proc:
         await asyncio.to_thread(_check_callable, options.proc)
     async with open_realm(address, settings, durable=False) as realm:
-        worker = make_worker(realm, options)
+        terminal = None if options.quiet else Terminal(sys.stdout.buffer)
+        worker = make_worker(realm, options, terminal)
         watch(worker)
         logger.info("worker %s takes jobs from %s, %d at a time", worker.heart.row.worker, realm.address, options.slots)
-        return await worker.run()
+        try:
+            return await worker.run()
+        finally:
+            if terminal:
+                await asyncio.to_thread(terminal.close)
 
 
 def _said(summary: Summary) -> str:
@@ -113,14 +121,14 @@ def _said(summary: Summary) -> str:
     return ", ".join(ends) or "there was nothing to run"
 
 
-def make_worker(realm: Realm, options: WorkerOptions) -> Worker:
+def make_worker(realm: Realm, options: WorkerOptions, terminal: Writer | None = None) -> Worker:
     name = f"{socket.gethostname().split('.')[0][:40]}-{os.getpid()}-{new_token()[:6]}"
     runner = TicketRunner(
         realm=realm,
         options=options,
         worker=name,
         program=_program(options, JobEnvironment.of_this_process(realm.name, name)),
-        terminal=None if options.quiet else _terminal(),
+        terminal=terminal,
         slots=Slots(options.slots),
         renewer=Renewer(),
         on_end=lambda job, seconds: worker.on_end(job, seconds),
@@ -156,8 +164,19 @@ def _check_callable(reference: str) -> None:
         raise BadInput(f"--proc {reference} is not a function that can be called: {why[0]}. Write module:function")
 
 
-def _terminal() -> BinaryIO:
-    return sys.stdout.buffer
+@contextmanager
+def _logging_by_a_thread() -> Iterator[None]:
+    """Standard error that nobody reads must not stop the worker either."""
+    root = logging.getLogger()
+    handlers, lines = root.handlers[:], queue.SimpleQueue[Any]()
+    listener = QueueListener(lines, *handlers)
+    root.handlers = [QueueHandler(lines)]
+    listener.start()
+    try:
+        yield
+    finally:
+        root.handlers = handlers
+        listener.stop()
 
 
 class _Watch:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from jobq.core.claim import Held, claim
 from jobq.core.finish import finish, give_back, settle
@@ -19,12 +20,14 @@ from jobq.core.ports import Delivery
 from jobq.core.realm import Realm
 from jobq.core.together import together
 from jobq.errors import BadInput, JobqError, LeaseLost, Unreachable
-from jobq.model.job import Job, Outcome, Reason
+from jobq.model.job import Job, JobState, Outcome, Reason
+from jobq.model.ticket import decode_ticket
 from jobq.worker.attempt import Attempt, Program, make_directory, remove_directory
 from jobq.worker.options import WorkerOptions
 from jobq.worker.output import Output
 from jobq.worker.renewer import Renewer
 from jobq.worker.slots import Slots
+from jobq.worker.terminal import Writer
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,11 @@ TAIL_SECONDS = 30.0
 """The same for a job of a chunk."""
 GATHER_SECONDS = 0.05
 """The end of a short job is recorded within this time, together with others."""
+SUSPECT_SECONDS = 5.0
+"""A job whose worker was lost runs for so long before the next such job is claimed here: it may have killed its worker.
+
+Those that were lost together come back together; claimed together, they would use up one another's crash limit.
+"""
 RETRY_SECONDS = 2.0
 
 MakeProgram = Callable[[Job, Path], Program]
@@ -49,12 +57,31 @@ class End(Enum):
 
 
 @dataclass(slots=True)
+class _Turn:
+    """Of a job that may have killed its worker; it ends by itself after SUSPECT_SECONDS."""
+
+    lock: asyncio.Lock
+    _timer: asyncio.TimerHandle | None = None
+
+    async def take(self) -> bool:
+        await self.lock.acquire()
+        self._timer = asyncio.get_running_loop().call_later(SUSPECT_SECONDS, self.end)
+        return True
+
+    def end(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+            self.lock.release()
+
+
+@dataclass(slots=True)
 class TicketRunner:
     realm: Realm
     options: WorkerOptions
     worker: str
     program: MakeProgram
-    terminal: BinaryIO | None
+    terminal: Writer | None
     slots: Slots
     renewer: Renewer
     on_end: Callable[[Job | None, float], None]
@@ -67,6 +94,7 @@ class TicketRunner:
     """Jobs to be cancelled that do not run here; they may wait for a slot."""
     unclaimed: int = 0
     """Jobs of tickets that are received and not claimed yet."""
+    _suspects: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, lane: str, lease: TicketLease) -> None:
         """Never raises for a job's or a backend's sake: a ticket that is not settled comes back when its lease ends."""
@@ -89,26 +117,43 @@ class TicketRunner:
             self.cancelled.add(job_id)
 
     async def _run(self, lane: str, lease: TicketLease, mine: set[Attempt]) -> None:
-        has_slot = False
-        count = jobs_in(lease.delivery)
+        turn, count = _Turn(self._suspects), jobs_in(lease.delivery)
         self.unclaimed += count
         try:
-            if not self._may_claim_ahead(lease):
-                has_slot = await self._has_slot_in_time()
-                if not has_slot:
-                    await _return_unclaimed(lease)
-                    return
-            held = await claim(self.realm, lane, lease, worker=self.worker)
-        except BaseException:
-            if has_slot:
-                self.slots.give()
-            raise
+            try:
+                held, has_slot = await self._claim(lane, lease, turn)
+            finally:
+                self.unclaimed -= count
+            if held is not None:
+                await self._run_jobs(held, mine, has_slot=has_slot)
         finally:
-            self.unclaimed -= count
-        if held is not None:
-            await self._run_jobs(held, mine, has_slot=has_slot)
-        elif has_slot:
-            self.slots.give()
+            turn.end()
+
+    async def _claim(self, lane: str, lease: TicketLease, turn: _Turn) -> tuple[Held | None, bool]:
+        """What is claimed, and whether a slot is taken for its first job; what cannot start soon is given back."""
+        has_slot = False
+        is_in_time = not await self._is_suspect(lease) or await _in_time(turn.take(), HOARD_SECONDS)
+        if is_in_time and not self._may_claim_ahead(lease):
+            is_in_time = has_slot = await _in_time(self.slots.take(is_claimed=False), HOARD_SECONDS)
+        if not is_in_time:
+            await _return_unclaimed(lease)
+            return None, False
+        held = None
+        try:
+            held = await claim(self.realm, lane, lease, worker=self.worker)
+        finally:
+            if has_slot and held is None:
+                self.slots.give()
+        return held, has_slot
+
+    async def _is_suspect(self, lease: TicketLease) -> bool:
+        """Whether the ticket's job was running when its worker was lost."""
+        if lease.delivery.number == 1 or jobs_in(lease.delivery) > 1:
+            return False
+        with suppress(BadInput):
+            job = await self.realm.find(decode_ticket(lease.delivery.body).entries[0].job_id)
+            return job is not None and job.state is JobState.RUNNING
+        return False
 
     def _may_claim_ahead(self, lease: TicketLease) -> bool:
         """Whether to claim before a slot is free, so that claims go out together: while jobs are short.
@@ -117,13 +162,6 @@ class TicketRunner:
         as lost.
         """
         return self.is_ahead() and lease.delivery.number == 1 and not self.slots.is_closed
-
-    async def _has_slot_in_time(self) -> bool:
-        try:
-            async with asyncio.timeout(HOARD_SECONDS):
-                return await self.slots.take(is_claimed=False)
-        except TimeoutError:
-            return False
 
     async def _run_jobs(self, held: Held, mine: set[Attempt], *, has_slot: bool) -> None:
         """All jobs of a ticket, as slots become free; then the ticket's settlement."""
@@ -139,11 +177,7 @@ class TicketRunner:
             await settle(held)
 
     async def _run_when_free(self, held: Held, job: Job, mine: set[Attempt], patience: float) -> End:
-        try:
-            async with asyncio.timeout(patience):
-                has_slot = await self.slots.take(is_claimed=True)
-        except TimeoutError:
-            has_slot = False
+        has_slot = await _in_time(self.slots.take(is_claimed=True), patience)
         return await (self._run_job(held, job, mine) if has_slot else self._give_back(held, job))
 
     async def _run_job(self, held: Held, job: Job, mine: set[Attempt]) -> End:
@@ -220,6 +254,15 @@ async def _return_unclaimed(lease: TicketLease) -> None:
         return
     await lease.queue.send([lease.delivery.body])
     await lease.complete()
+
+
+async def _in_time(wait: Coroutine[Any, Any, bool], seconds: float) -> bool:
+    """What it answers, or False when the time is over."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await wait
+    except TimeoutError:
+        return False
 
 
 async def _left_if_in_trouble(run: Coroutine[Any, Any, End], job: Job) -> End:

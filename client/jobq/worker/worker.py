@@ -63,6 +63,9 @@ class Worker:
     _failures_in_a_row: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _asking_again_in: float = 0.1
+    _asked_again_at: float = -math.inf
+    """When to look next whether all is done, and the wait after that."""
     _trouble_since: float | None = None
     _has_connected: bool = False
 
@@ -143,6 +146,8 @@ class Worker:
                 tickets.create_task(self._run_ticket(lane, lease, pace))
             if received:
                 pace.active()
+                self._asking_again_in, self._asked_again_at = self._limits.poll_seconds, -math.inf
+                await asyncio.sleep(0)  # so that they are counted before more is asked for
             await self._rest(pace, has_received=bool(received))
 
     async def _run_ticket(self, lane: str, lease: TicketLease, pace: Pace) -> None:
@@ -189,6 +194,9 @@ class Worker:
         """Jobs to hold beyond those that run."""
         if self._job_seconds is None or self.options.one:
             return 0.0
+        running = [attempt.created_at for _, attempt in self.runner.attempts.values()]
+        if len(running) >= self.runner.slots.size and time.monotonic() - max(running) > AHEAD_SECONDS:
+            return 0.0  # jobs were short, but those that run now are not: others may have what waits
         return min(MOST_AHEAD, self.runner.slots.size * AHEAD_SECONDS / max(self._job_seconds, 0.001))
 
     def is_ahead(self) -> bool:
@@ -224,11 +232,17 @@ class Worker:
         if self.options.until == "idle":
             limit = self.options.idle_timeout
             return limit is not None and pace.idle_seconds >= limit.total_seconds()
+        if time.monotonic() < self._asked_again_at:
+            return False
         await self._look_for_lanes(now=True)
         await self.heart.beat()
-        if await repair_all(self.realm):
-            return False
-        return self.options.one or not await is_anything_queued(self.realm, self._lanes)
+        is_repaired = await repair_all(self.realm) == 0
+        if is_repaired and (self.options.one or not await is_anything_queued(self.realm, self._lanes)):
+            return True
+        # Some twenty reads: while others work or a retry waits, they are made ever more seldom.
+        self._asking_again_in = min(self._limits.idle_poll_seconds, 2 * self._asking_again_in)
+        self._asked_again_at = time.monotonic() + self._asking_again_in
+        return False
 
     async def _endure(self, error: JobqError) -> None:
         """A backend in trouble is asked again for a while, and never taken for an empty queue."""
