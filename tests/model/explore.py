@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from tests.model.protocol import Case, Model, State
+from tests.model.protocol import Model
+from tests.model.states import Case, State
 
 
 @dataclass(frozen=True)

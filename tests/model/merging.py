@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.model.protocol import Message, Promise, Row, Slot, State
+    from tests.model.states import Message, Promise, Row, Slot, State
 
 CURRENT, STALE = 1, -1
 

@@ -9,143 +9,19 @@ No clocks: the end of a lease or of a delay is "some time later".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from jobq.core import decide, operate
 from jobq.core.decide import Verdict
-from jobq.core.ports import Delivery
-from jobq.errors import IllegalTransition
-from jobq.model.job import Job, JobState, Limits, Outcome, Reason, Spec
-from jobq.model.ticket import Entry, Ticket
+from jobq.model.job import JobState
+from tests.model.decisions import Decisions
 from tests.model.merging import merged
-from tests.proof.world import START
+from tests.model.states import IDLE, Case, Message, Promise, Row, Slot, State, Step
 
 T = TypeVar("T")
-Promise = tuple[tuple[int, int], ...]
-"""A ticket to be sent: its jobs, each with its generation."""
 
 RUN = (Verdict.CLAIM, Verdict.TAKE_OVER)
 WRITE = (*RUN, Verdict.END_LOST, Verdict.END_CANCELLED, Verdict.SPLIT)
 EXECUTING = ("run", "record", "reread")
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Rules that are not in the decision functions, to be switched off by a test."""
-
-    outbox: bool = True
-    """A transaction that raises a generation promises the tickets."""
-    claim_ids: bool = True
-    """Each claim has an id of its own."""
-    fresh_generations: bool = True
-    """A job pushed again after its removal begins with a generation that was never used."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is there, who acts, and how often each fault may strike."""
-
-    jobs: int = 1
-    workers: int = 2
-    retries: int = 1
-    crash_limit: int = 1
-    is_chunk: bool = False
-    is_pushed: bool = True
-    duplicates: int = 0
-    killer: int = -1
-    """A job that kills its worker whenever it runs."""
-    may_fail: bool = True
-    gives_back: bool = False
-    """Whether a worker may return jobs of a chunk that it has not started."""
-    is_sweeper_slow: bool = False
-    """Whether an outbox row may be deleted by another while the sweeper sends its tickets."""
-    operations: tuple[str, ...] = ()
-    """On job 0: cancel, remove, retry, push."""
-    crashes: int = 0
-    losses: int = 0
-    """Of leases."""
-    lost_replies: int = 0
-    rules: Rules = field(default_factory=Rules)
-
-
-class Row(NamedTuple):
-    state: JobState
-    generation: int
-    etag: int
-    claim: int = 0
-    message: int = 0
-    delivery: int = 0
-    attempt: int = 0
-    failures: int = 0
-    losses: int = 0
-    cancel: bool = False
-    remove: bool = False
-
-
-class Message(NamedTuple):
-    id: int
-    entries: tuple[tuple[int, int, int], ...]
-    """Job, generation, and the row's etag (0: a reference)."""
-    is_held: bool = False
-    number: int = 0
-
-
-class Slot(NamedTuple):
-    """A worker: the call it makes next, and what it knows."""
-
-    at: str = "idle"
-    message: int = 0
-    number: int = 0
-    entries: tuple[tuple[int, int, int], ...] = ()
-    plan: tuple[tuple[int, str, int], ...] = ()
-    """Job, verdict and etag, as read."""
-    todo: tuple[tuple[int, int], ...] = ()
-    """Claimed jobs that are not recorded, the running one first, and the etags of their rows."""
-    how: str = ""
-    owes: tuple[Promise, ...] = ()
-    """Tickets it has promised and not sent."""
-    forgets: tuple[Promise, ...] = ()
-    """Outbox rows it will delete."""
-
-    @property
-    def is_chunk(self) -> bool:
-        return len(self.entries) > 1
-
-    @property
-    def execution(self) -> int:
-        """What it does under this delivery."""
-        return 100 * self.message + self.number
-
-
-class State(NamedTuple):
-    rows: tuple[Row | None, ...]
-    outbox: frozenset[Promise]
-    messages: tuple[Message, ...]
-    slots: tuple[Slot, ...]
-    pusher: tuple[str, tuple[int, ...]]
-    """Its next call, and the etags it knows."""
-    operator: tuple[int, str, int]
-    """Which operation, its next call, and what it knows: an etag or a generation."""
-    sweeper: tuple[str, Promise]
-    crashes: int
-    losses: int
-    lost_replies: int
-    accepted: frozenset[tuple[int, int]]
-    """Job and execution of the ends that were recorded, while somebody may record them again."""
-    cancelled: bool
-    lost: tuple[int, ...]
-    starts: tuple[int, ...]
-
-
-class Step(NamedTuple):
-    label: str
-    state: State
-    is_fault: bool = False
-    wrong: str = ""
-
-
-IDLE = Slot()
 
 
 class Model:
@@ -153,7 +29,7 @@ class Model:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self._known: dict[object, object] = {}
+        self.decisions = Decisions(case)
 
     @property
     def initial(self) -> State:
@@ -244,7 +120,7 @@ class Model:
         plan = []
         for job, generation, _ in slot.entries:
             row = state.rows[job]
-            verdict = self._judged(row, generation, slot)
+            verdict = self.decisions.judged(row, generation, slot)
             plan.append((job, verdict.value, row.etag if row else 0))
         said = "/".join(verdict for _, verdict, _ in plan)
         if any(verdict == Verdict.STALE.value for _, verdict, _ in plan):
@@ -262,7 +138,7 @@ class Model:
         for job, verdict, _ in writes:
             before = rows[job]
             assert before is not None
-            after = self._carried_out(before, verdict, slot)
+            after = self.decisions.carried_out(before, verdict, slot)
             rows = _put(rows, job, after)
             wrong = wrong or self._wrong_claim(state, slot, job, before, after)
             if after is not None and verdict is Verdict.SPLIT:
@@ -300,7 +176,7 @@ class Model:
     def _run(self, state: State, slot: Slot, now: Callable[..., State]) -> Iterator[Step]:
         job, _ = slot.todo[0]
         row = state.rows[job]
-        is_current = row is not None and row.claim == self._claim_id(slot)
+        is_current = row is not None and row.claim == self.decisions.claim_id(slot)
         starts = _put(state.starts, job, state.starts[job] + is_current)
         most = 1 + self.case.retries + self.case.crash_limit + self.case.is_chunk
         wrong = f"I6 job{job} was started {starts[job]} times" if starts[job] > most else ""
@@ -324,7 +200,7 @@ class Model:
         if row is None or row.etag != etag:
             yield Step(f"{_name(slot)}: record refused", now(slot._replace(at="reread")))
             return
-        after = self._recorded(row, slot.how)
+        after = self.decisions.recorded(row, slot.how)
         key, wrong = (job, slot.execution), ""
         if (row.message, row.delivery) != (slot.message, slot.number) and not row.state.is_final:
             wrong = f"I3 {_name(slot)} recorded job{job} though it was superseded"
@@ -351,7 +227,7 @@ class Model:
     def _reread(self, state: State, slot: Slot, now: Callable[..., State]) -> Iterator[Step]:
         (job, _), row = slot.todo[0], state.rows[slot.todo[0][0]]
         rest = slot._replace(todo=slot.todo[1:], how="")
-        if row is None or row.claim != self._claim_id(slot):
+        if row is None or row.claim != self.decisions.claim_id(slot):
             yield Step(f"{_name(slot)} is fenced off from job{job}", now(_next(rest)))
         elif row.state is JobState.RUNNING:
             again = slot._replace(at="record", todo=((job, row.etag), *slot.todo[1:]))
@@ -453,7 +329,7 @@ class Model:
         name, row = self.case.operations[which], state.rows[0]
         end = (which + 1, "read", 0)
         if call == "read":
-            if self._wanted(name, row) != row:
+            if self.decisions.wanted(name, row) != row:
                 yield Step(f"{name} reads {row.state if row else 'nothing'}", _operates(state, "commit", _etag(row)))
             return
         if state.crashes:
@@ -473,7 +349,7 @@ class Model:
             yield Step(f"{name} deletes its outbox row", state._replace(operator=end, outbox=forgotten))
 
     def _commit(self, state: State, name: str, row: Row | None, end: tuple[int, str, int]) -> Iterator[Step]:
-        after = self._wanted(name, row)
+        after = self.decisions.wanted(name, row)
         is_raised = after is not None and (row is None or after.generation != row.generation)
         changed = state._replace(rows=_put(state.rows, 0, after))
         if name == "cancel":
@@ -514,109 +390,6 @@ class Model:
         else:
             done = state._replace(sweeper=("idle", none), outbox=state.outbox - {promise})
             yield Step("sweeper deletes the outbox row", done)
-
-    # ---- the code's decisions
-
-    def _claim_id(self, slot: Slot) -> int:
-        return slot.execution if self.case.rules.claim_ids else 1
-
-    def _judged(self, row: Row | None, generation: int, slot: Slot) -> Verdict:
-        claim = self._claim_id(slot)
-
-        def ask() -> Verdict:
-            entry = Entry("j", generation)
-            ticket = Ticket("t", (entry,) * len(slot.entries))
-            return decide.judge(self._job(row) if row else None, entry, ticket, _delivery(slot), str(claim))
-
-        return self._once(("judge", row, generation, slot.message, slot.number, len(slot.entries)), ask)
-
-    def _carried_out(self, row: Row, verdict: Verdict, slot: Slot) -> Row | None:
-        claim = str(self._claim_id(slot))
-
-        def ask() -> Row | None:
-            job = self._job(row)
-            held = _delivery(slot)
-            return _row(decide.claimed(job, verdict, claim_id=claim, delivery=held, worker="w", now=START), row)
-
-        return self._once(("claimed", row, verdict, slot.message, slot.number), ask)
-
-    def _recorded(self, row: Row, how: str) -> Row | None:
-        def ask() -> Row | None:
-            job = self._job(row)
-            if how == "back":
-                return _row(decide.given_back(job, START), row)
-            outcome = Outcome() if how == "ok" else Outcome(Reason.EXIT)
-            return _row(decide.after_attempt(job, outcome, now=START, spread=0.5), row)
-
-        return self._once(("recorded", row, how), ask)
-
-    def _wanted(self, name: str, row: Row | None) -> Row | None:
-        """The row after an operation; the same if it is refused."""
-        if name == "push":
-            fresh = 100 if self.case.rules.fresh_generations else 1
-            return Row(JobState.QUEUED, fresh, 100) if row is None else row
-        if row is None:
-            return None
-
-        def ask() -> Row | None:
-            acts: dict[str, Callable[[Job], Job | None]] = {
-                "cancel": lambda job: operate.cancelled(job, "", START),
-                "remove": operate.removed,
-                "retry": lambda job: operate.queue_again(job, START),
-            }
-            job = self._job(row)
-            try:
-                after = acts[name](job)
-            except IllegalTransition:
-                return row
-            return row if after == job else _row(after, row)
-
-        return self._once(("wanted", name, row), ask)
-
-    def _job(self, row: Row) -> Job:
-        tries = {Reason.EXIT: row.failures, Reason.LOST: row.losses}
-        return Job(
-            "j",
-            "b",
-            Spec(command="true", limits=Limits(retries=self.case.retries, crashes=self.case.crash_limit)),
-            state=row.state,
-            generation=row.generation,
-            claim=str(row.claim) if row.claim else "",
-            message_id=str(row.message) if row.message else "",
-            delivery=row.delivery,
-            attempt=row.attempt,
-            tries={reason: count for reason, count in tries.items() if count},
-            cancel_requested=row.cancel,
-            remove_requested=row.remove,
-        )
-
-    def _once(self, key: object, ask: Callable[[], T]) -> T:
-        """The code's answer, asked for once: there are few rows and many states."""
-        if key not in self._known:
-            self._known[key] = ask()
-        return self._known[key]  # type: ignore[return-value]  # what `ask` gave
-
-
-def _row(job: Job | None, before: Row) -> Row | None:
-    if job is None:
-        return None
-    return Row(
-        job.state,
-        job.generation,
-        before.etag + 1,
-        int(job.claim or 0),
-        int(job.message_id or 0),
-        job.delivery,
-        job.attempt,
-        job.tries.get(Reason.EXIT, 0),
-        job.tries.get(Reason.LOST, 0),
-        job.cancel_requested,
-        job.remove_requested,
-    )
-
-
-def _delivery(slot: Slot) -> Delivery:
-    return Delivery(str(slot.message), slot.number, b"", "")
 
 
 def _etag(row: Row | None) -> int:

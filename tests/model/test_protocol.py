@@ -18,7 +18,7 @@ from jobq.core.ports import Delivery
 from jobq.model.job import Job, JobState
 from jobq.model.ticket import Entry, Ticket
 from tests.model.explore import explore
-from tests.model.protocol import Case, Rules
+from tests.model.states import Case, Rules
 
 Judge = Callable[[Job | None, Entry, Ticket, Delivery, str], Verdict]
 

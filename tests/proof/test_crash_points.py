@@ -10,7 +10,8 @@ from jobq.errors import JobqError
 from jobq.model.job import JobState, PushStatus
 from tests.proof.actors import go_on
 from tests.proof.faults import Fault, FaultyStack, Killed
-from tests.proof.scenarios import SCENARIOS, Pushing, PushingChunks, Scenario
+from tests.proof.operations import SCENARIOS
+from tests.proof.scenarios import Pushing, PushingChunks, Scenario
 from tests.proof.world import assert_counts_equal_rows, outbox_rows
 
 MOST_CALLS = 200

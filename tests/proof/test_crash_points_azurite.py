@@ -14,15 +14,8 @@ from jobq.core.sweep import sweep
 from jobq.errors import JobqError
 from tests.proof.actors import Worker, go_on
 from tests.proof.faults import Fault, FaultyStack, Killed
-from tests.proof.scenarios import (
-    CancellingQueued,
-    ClearingALane,
-    Pushing,
-    PushingChunks,
-    Retrying,
-    Scenario,
-    WorkingOnAChunk,
-)
+from tests.proof.operations import CancellingQueued, ClearingALane, Retrying
+from tests.proof.scenarios import Pushing, PushingChunks, Scenario, WorkingOnAChunk
 from tests.proof.world import assert_counts_equal_rows, outbox_rows
 
 pytestmark = pytest.mark.azurite

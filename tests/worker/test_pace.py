@@ -15,7 +15,6 @@ from jobq.core.sweep import sweep_if_due
 from jobq.core.workers import WorkerRow
 from jobq.worker import heart
 from jobq.worker.pace import Pace
-from jobq.worker.worker import POLLS_PER_LOOK
 
 STORAGE: QueueLimits = storage_queue.LIMITS
 MOST_REQUESTS_PER_SECOND = 0.2
@@ -95,7 +94,7 @@ async def test_worker_idle_for_ten_minutes_makes_few_requests(pace: Pace, clock:
     since_look, looks = 0.0, 0
     for wait in waits:
         since_look += wait
-        is_due = since_look >= STORAGE.poll_seconds * POLLS_PER_LOOK
+        is_due = since_look >= pace.look_after
         looks, since_look = (looks + 1, 0.0) if is_due else (looks, since_look)
     sweeps = hour / (heart.LONGEST_SWEEP.total_seconds() * 0.8)
     beats = hour / heart.LONGEST_BEAT

@@ -112,7 +112,7 @@ class QueueLimits:
     """Whether messages are received in the order they were sent."""
     waits: bool
     """Whether `receive` waits at the backend, without polling, until there is something."""
-    poll_seconds: float = 0.5
+    poll_seconds: float = 0.3
     """How often to ask an empty queue while people are at work; each question may cost a transaction."""
     idle_poll_seconds: float = 12.0
     """The same when nothing has come for long."""

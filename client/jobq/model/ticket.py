@@ -1,9 +1,9 @@
 """The ticket: the right to try a job, or a chunk of jobs of one shard and lane. Never the truth about them.
 
-    {"v": 1, "t": "<ticket id>", "jobs": [{"i": id, "g": generation, "e": etag, "b": batch, "a": attempt,
-                                           "r": {"exit": 1}, "s": <spec, see wire.py>}]}
+    {"v": 1, "t": "<ticket id>", "jobs": [{"i": id, "g": generation, "e": etag, "b": batch, "s": <spec, see wire.py>}]}
 
-An entry without `s` (a job too large for the message, or a ticket sent again) has its row read instead.
+An entry without `s` has its row read instead: of a job too large for the message, of one that was tried before (its row
+holds what the tries left), and in a ticket sent again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobq.errors import BadInput
-from jobq.model.job import Job, Reason
+from jobq.model.job import Job
 from jobq.model.wire import dumps, loads_object, spec_from_json, spec_to_json
 
 
@@ -42,14 +42,10 @@ def encode_ticket(ticket_id: str, entries: Sequence[str]) -> bytes:
 
 
 def encode_entry(job: Job) -> str:
-    """All that a claim needs, with the etag of the row as it is now. Only for a queued job."""
-    entry: dict[str, Any] = {"i": job.id, "g": job.generation, "e": job.etag, "b": job.batch}
-    if job.attempt:
-        entry["a"] = job.attempt
-    if job.tries:
-        entry["r"] = dict(job.tries)
-    entry["s"] = spec_to_json(job.spec)
-    return dumps(entry)
+    """All that a claim needs, with the etag of the row as it is now. Only for a queued job that was never tried."""
+    return dumps(
+        {"i": job.id, "g": job.generation, "e": job.etag, "b": job.batch, "s": spec_to_json(job.spec)},
+    )
 
 
 def encode_reference(job_id: str, generation: int) -> str:
@@ -76,13 +72,5 @@ def _entry(data: dict[str, Any]) -> Entry:
     job_id.encode()  # JSON can write half a surrogate pair, which no row key can
     if "s" not in data:
         return Entry(job_id, generation)
-    job = Job(
-        id=job_id,
-        batch=str(data["b"]),
-        spec=spec_from_json(data["s"]),
-        etag=str(data["e"]),
-        generation=generation,
-        attempt=int(data.get("a", 0)),
-        tries={Reason(reason): int(count) for reason, count in data.get("r", {}).items()},
-    )
-    return Entry(job_id, generation, job)
+    spec = spec_from_json(data["s"])
+    return Entry(job_id, generation, Job(job_id, str(data["b"]), spec, etag=str(data["e"]), generation=generation))

@@ -12,6 +12,9 @@ PROMPT_SECONDS = 60.0
 
 GROWTH = 1.25
 
+POLLS_PER_LOOK = 30
+"""New lanes are looked for after as much time as that many prompt questions take, or five idle ones."""
+
 
 @dataclass(slots=True)
 class Pace:
@@ -36,6 +39,11 @@ class Pace:
         if self.idle_seconds > PROMPT_SECONDS:
             self._interval = min(self.longest, self._interval * GROWTH)
         return self._interval * max(1, lanes) * self.random.uniform(0.8, 1.2)
+
+    @property
+    def look_after(self) -> float:
+        """Seconds between two looks for new lanes."""
+        return max(POLLS_PER_LOOK * self.shortest, 5 * self._interval)
 
     @property
     def idle_seconds(self) -> float:

@@ -29,8 +29,6 @@ logger = logging.getLogger(__name__)
 AHEAD_SECONDS = 0.25
 """Tickets are received ahead for so much work, by how long jobs took lately; none for jobs that take longer."""
 MOST_AHEAD = 32
-POLLS_PER_LOOK = 30
-"""New lanes are looked for after as much time as that many prompt polls take."""
 PATIENCE_AT_FIRST = 20.0
 PATIENCE_LATER = 600.0
 """Seconds for which a backend in trouble is asked again before the worker gives up."""
@@ -132,7 +130,7 @@ class Worker:
         pace = Pace(self._limits.poll_seconds, self._limits.idle_poll_seconds, random=self.realm.random)
         while not self._stopping.is_set() and not (self.options.one and self.runner.started):
             try:
-                received = await self._receive()
+                received = await self._receive(pace)
                 self._trouble_since = None
                 self._has_connected = True
                 is_done = not received and not self._tickets and await self._is_done(pace)
@@ -158,10 +156,11 @@ class Worker:
             self._tickets -= 1
             self._changed.set()
 
-    async def _receive(self) -> list[tuple[str, TicketLease]]:
+    async def _receive(self, pace: Pace) -> list[tuple[str, TicketLease]]:
         """Tickets for the room there is, from the lowest lane first."""
         received: list[tuple[str, TicketLease]] = []
-        await self._look_for_lanes()
+        if time.monotonic() - self._lanes_at >= pace.look_after:
+            await self._look_for_lanes()
         for lane in self._lanes:
             room = self._room() - len(received)
             if room <= 0 or self._stopping.is_set():
@@ -218,9 +217,7 @@ class Worker:
                     self._changed.clear()
                     await self._changed.wait()
 
-    async def _look_for_lanes(self, *, now: bool = False) -> None:
-        if not now and time.monotonic() - self._lanes_at < self._limits.poll_seconds * POLLS_PER_LOOK:
-            return
+    async def _look_for_lanes(self) -> None:
         lanes, most = await self.realm.lanes(), self.options.max_lane
         self._lanes = [lane for lane in lanes if most is None or lane_order(lane) <= lane_order(most)]
         self._lanes_at = time.monotonic()
@@ -234,7 +231,7 @@ class Worker:
             return limit is not None and pace.idle_seconds >= limit.total_seconds()
         if time.monotonic() < self._asked_again_at:
             return False
-        await self._look_for_lanes(now=True)
+        await self._look_for_lanes()
         await self.heart.beat()
         is_repaired = await repair_all(self.realm) == 0
         if is_repaired and (self.options.one or not await is_anything_queued(self.realm, self._lanes)):

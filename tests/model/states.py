@@ -1,0 +1,129 @@
+"""What a state of the model is made of: rows, messages, workers; and the case that it is a state of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from jobq.model.job import JobState
+
+Promise = tuple[tuple[int, int], ...]
+"""A ticket to be sent: its jobs, each with its generation."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Rules that are not in the decision functions, to be switched off by a test."""
+
+    outbox: bool = True
+    """A transaction that raises a generation promises the tickets."""
+    claim_ids: bool = True
+    """Each claim has an id of its own."""
+    fresh_generations: bool = True
+    """A job pushed again after its removal begins with a generation that was never used."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is there, who acts, and how often each fault may strike."""
+
+    jobs: int = 1
+    workers: int = 2
+    retries: int = 1
+    crash_limit: int = 1
+    is_chunk: bool = False
+    is_pushed: bool = True
+    duplicates: int = 0
+    killer: int = -1
+    """A job that kills its worker whenever it runs."""
+    may_fail: bool = True
+    gives_back: bool = False
+    """Whether a worker may return jobs of a chunk that it has not started."""
+    is_sweeper_slow: bool = False
+    """Whether an outbox row may be deleted by another while the sweeper sends its tickets."""
+    operations: tuple[str, ...] = ()
+    """On job 0: cancel, remove, retry, push."""
+    crashes: int = 0
+    losses: int = 0
+    """Of leases."""
+    lost_replies: int = 0
+    rules: Rules = field(default_factory=Rules)
+
+
+class Row(NamedTuple):
+    state: JobState
+    generation: int
+    etag: int
+    claim: int = 0
+    message: int = 0
+    delivery: int = 0
+    attempt: int = 0
+    failures: int = 0
+    losses: int = 0
+    cancel: bool = False
+    remove: bool = False
+
+
+class Message(NamedTuple):
+    id: int
+    entries: tuple[tuple[int, int, int], ...]
+    """Job, generation, and the row's etag (0: a reference)."""
+    is_held: bool = False
+    number: int = 0
+
+
+class Slot(NamedTuple):
+    """A worker: the call it makes next, and what it knows."""
+
+    at: str = "idle"
+    message: int = 0
+    number: int = 0
+    entries: tuple[tuple[int, int, int], ...] = ()
+    plan: tuple[tuple[int, str, int], ...] = ()
+    """Job, verdict and etag, as read."""
+    todo: tuple[tuple[int, int], ...] = ()
+    """Claimed jobs that are not recorded, the running one first, and the etags of their rows."""
+    how: str = ""
+    owes: tuple[Promise, ...] = ()
+    """Tickets it has promised and not sent."""
+    forgets: tuple[Promise, ...] = ()
+    """Outbox rows it will delete."""
+
+    @property
+    def is_chunk(self) -> bool:
+        return len(self.entries) > 1
+
+    @property
+    def execution(self) -> int:
+        """What it does under this delivery."""
+        return 100 * self.message + self.number
+
+
+class State(NamedTuple):
+    rows: tuple[Row | None, ...]
+    outbox: frozenset[Promise]
+    messages: tuple[Message, ...]
+    slots: tuple[Slot, ...]
+    pusher: tuple[str, tuple[int, ...]]
+    """Its next call, and the etags it knows."""
+    operator: tuple[int, str, int]
+    """Which operation, its next call, and what it knows: an etag or a generation."""
+    sweeper: tuple[str, Promise]
+    crashes: int
+    losses: int
+    lost_replies: int
+    accepted: frozenset[tuple[int, int]]
+    """Job and execution of the ends that were recorded, while somebody may record them again."""
+    cancelled: bool
+    lost: tuple[int, ...]
+    starts: tuple[int, ...]
+
+
+class Step(NamedTuple):
+    label: str
+    state: State
+    is_fault: bool = False
+    wrong: str = ""
+
+
+IDLE = Slot()
