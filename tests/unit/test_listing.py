@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jobq.core.listing import Filter, each_job, list_jobs
@@ -107,3 +109,18 @@ async def test_rare_match_in_many_jobs_is_found() -> None:
 async def test_empty_realm_has_an_empty_page() -> None:
     page = await list_jobs(World().realm, Filter())
     assert (page.jobs, page.next) == ([], "")
+
+
+async def test_jobs_of_a_batch_are_found_without_reading_the_others() -> None:
+    # given
+    world = await world_of(400)
+    await world.push(*(new_job(job_id) for job_id in ("mine", "small-000001", "small-000002", "a/b")), batch="small")
+    meter = Meter()
+    realm = replace(world.realm, stack=metered(world.realm.stack, meter))
+
+    # when
+    page = await list_jobs(realm, Filter(batch="small"))
+
+    # then
+    assert [job.id for job in page.jobs] == ["a/b", "mine", "small-000001", "small-000002"]
+    assert meter == {"table.scan": 16, "table.get": 2}

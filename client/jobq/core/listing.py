@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from operator import itemgetter
 
 from jobq.core.ports import Row
 from jobq.core.realm import Realm
@@ -85,39 +86,41 @@ async def each_job(realm: Realm, where: Filter) -> AsyncIterator[Job]:
 
 async def _read_page(realm: Realm, where: Filter, after: str, limit: int) -> tuple[list[Job], str, bool]:
     """The next `limit` candidates in order of id, where to go on, and whether that was all."""
-    key = _index(where)
-    prefix = key("")
-    rows = await together(_scan(realm, shard, prefix, after, limit) for shard in range(SHARDS))
-    merged = heapq.merge(
-        *([(row.key.removeprefix(prefix), row) for row in shard] for shard in rows), key=lambda p: p[0]
-    )
-    # What one shard has beyond its page is unknown, so nothing past the smallest full page's end may be shown yet.
-    ends = [shard[-1].key.removeprefix(prefix) for shard in rows if len(shard) == limit]
+    sources = [(shard, *source) for shard in range(SHARDS) for source in _sources(where)]
+    pages = await together(_scan(realm, *source, after, limit) for source in sources)
+    # What one list has beyond its page is unknown, so nothing past the smallest full page's end may be shown yet.
+    ends = [page[-1][0] for page in pages if len(page) == limit]
     end = min(ends) if ends else None
-    candidates = [(name, row) for name, row in merged if end is None or name <= end]
+    candidates = [(name, row) for name, row in heapq.merge(*pages, key=itemgetter(0)) if end is None or name <= end]
     is_end = end is None and len(candidates) <= limit
     candidates = candidates[:limit]
     last = candidates[-1][0] if candidates else after
     return await _jobs(realm, [row for _, row in candidates]), last, is_end
 
 
-def _index(where: Filter) -> Callable[[str], str]:
-    """The key of a job's row in the shortest list that has all matches."""
+def _sources(where: Filter) -> list[tuple[str, str]]:
+    """The shortest lists that have all matches: a prefix of keys, and what to take off a key for the job's part."""
     label = tag_label(where.tag) if where.tag else batch_label(where.batch) if where.batch else REALM_LABEL
+    jobs, members, failed = job_key(""), member_key(label, ""), failed_key(label, "")
     if where.state is JobState.FAILED:
-        return lambda job_id: failed_key(label, job_id)
+        return [(failed, failed)]
     if where.tag:
-        return lambda job_id: member_key(label, job_id)
-    return job_key
+        return [(members, members)]
+    if where.batch:  # by their ids, and those whose ids do not say so
+        return [(job_key(f"{where.batch}-"), jobs), (members, members)]
+    return [(jobs, jobs)]
 
 
-async def _scan(realm: Realm, shard: int, prefix: str, after: str, limit: int) -> list[Row]:
-    start = prefix + after if after else ""
-    return await realm.stack.table.scan(partition(realm.name, shard), prefix, after=start, limit=limit)
+async def _scan(realm: Realm, shard: int, prefix: str, off: str, after: str, limit: int) -> list[tuple[str, Row]]:
+    start = off + after if after else ""
+    rows = await realm.stack.table.scan(partition(realm.name, shard), prefix, after=start, limit=limit)
+    return [(row.key.removeprefix(off), row) for row in rows]
 
 
 async def _jobs(realm: Realm, rows: list[Row]) -> list[Job]:
-    if rows and "state" in rows[0].values:
-        return [job_of(row) for row in rows]
-    ids = [str(row.values.get("id") or unescape(row.key.rpartition("~")[2])) for row in rows]
-    return [job for job in await realm.find_all(ids) if job is not None]
+    """The jobs of rows that are theirs, or that only name them."""
+    named = [row for row in rows if "state" not in row.values]
+    ids = [str(row.values.get("id") or unescape(row.key.rpartition("~")[2])) for row in named]
+    found = dict(zip((row.key for row in named), await realm.find_all(ids), strict=True))
+    jobs = [found[row.key] if row.key in found else job_of(row) for row in rows]
+    return [job for job in jobs if job is not None]
