@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from azure.core.credentials_async import AsyncTokenCredential
 
-from jobq.adapters.azure_blobs import AzureBlobs
 from jobq.adapters.azure_clients import AzureClients
 from jobq.adapters.azure_errors import Patience
 from jobq.adapters.azure_tables import AzureTable
 from jobq.adapters.storage_queue import StorageQueue
+from jobq.core.ports import BlobStore
 
 
 class AzureStack:
@@ -22,7 +24,13 @@ class AzureStack:
         self._clients = clients
         self._owned: AsyncTokenCredential | None = None
         self.table = AzureTable(clients, table)
-        self.blobs = AzureBlobs(clients, container)
+        self._container = container
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        from jobq.adapters.azure_blobs import AzureBlobs  # a push of small jobs needs none of it
+
+        return AzureBlobs(self._clients, self._container)
 
     @classmethod
     def from_account(

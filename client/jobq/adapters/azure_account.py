@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from jobq.errors import BadInput
 
@@ -40,3 +42,11 @@ def connection_string_of(text: str) -> str:
     """The text as all three SDKs read it: each takes another subset of what people write for Azurite."""
     text = text.strip().rstrip(";")
     return _DEVELOPMENT if text.lower() == _DEVELOPMENT.lower() else text
+
+
+def blob_host_of(text: str, queue_host: str) -> str:
+    """The host of the blobs that a connection string names, without the SDK for blobs."""
+    named = re.search(r"(?:^|;)\s*BlobEndpoint=([^;]+)", text, re.IGNORECASE)
+    if named:
+        return urlsplit(named[1]).netloc
+    return "127.0.0.1:10000" if text == _DEVELOPMENT else queue_host.replace(".queue.", ".blob.", 1)

@@ -6,16 +6,16 @@ import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypedDict, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 from azure.data.tables.aio import TableServiceClient
-from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
-from jobq.adapters.azure_account import Account, connection_string_of
+from jobq.adapters.azure_account import Account, blob_host_of, connection_string_of
 from jobq.adapters.azure_credential import Identity
 from jobq.adapters.azure_errors import (
     Answer,
@@ -28,6 +28,9 @@ from jobq.adapters.azure_errors import (
 )
 from jobq.adapters.azure_transport import SharedTransport
 from jobq.errors import BadInput, JobqError
+
+if TYPE_CHECKING:
+    from azure.storage.blob.aio import BlobServiceClient
 
 T = TypeVar("T")
 
@@ -48,12 +51,13 @@ class AzureClients:
         account: Account,
         tables: TableServiceClient,
         queues: QueueServiceClient,
-        blobs: BlobServiceClient,
+        make_blobs: Callable[[], BlobServiceClient],
         transport: SharedTransport,
         patience: Patience,
     ) -> None:
         self.account = account
-        self.tables, self.queues, self.blobs = tables, queues, blobs
+        self.tables, self.queues = tables, queues
+        self._make_blobs = make_blobs
         self._transport = transport
         self._patience = patience
 
@@ -62,11 +66,18 @@ class AzureClients:
         """By the account's name (see `Account.from_name`). The credential stays the caller's."""
         known = Account.from_name(account)
         identity, options = Identity(known, credential), _options(patience)
+
+        def blobs() -> BlobServiceClient:
+            from azure.storage.blob.aio import BlobServiceClient
+
+            url = f"https://{known.blob}"
+            return BlobServiceClient(url, credential=identity, **options, max_single_get_size=_WHOLE)
+
         return cls(
             known,
             TableServiceClient(f"https://{known.table}", credential=identity, **options),
             QueueServiceClient(f"https://{known.queue}", credential=identity, **options),
-            BlobServiceClient(f"https://{known.blob}", credential=identity, **options, max_single_get_size=_WHOLE),
+            blobs,
             options["transport"],
             patience,
         )
@@ -81,16 +92,27 @@ class AzureClients:
         try:
             tables = TableServiceClient.from_connection_string(text, **options)
             queues = QueueServiceClient.from_connection_string(text, **options)
-            blobs = BlobServiceClient.from_connection_string(text, **options, max_single_get_size=_WHOLE)
         except ValueError as error:
             raise BadInput(
                 "this is no connection string of a storage account: it is a list of Name=Value, separated by ';', "
                 "with AccountName, and AccountKey or SharedAccessSignature"
             ) from error
-        blob, queue, table = (urlsplit(client.url).netloc for client in (blobs, queues, tables))
+
+        def blobs() -> BlobServiceClient:
+            from azure.storage.blob.aio import BlobServiceClient
+
+            return BlobServiceClient.from_connection_string(text, **options, max_single_get_size=_WHOLE)
+
+        queue, table = (urlsplit(client.url).netloc for client in (queues, tables))
+        blob = blob_host_of(text, queue)
         name = tables.account_name or table.partition(".")[0]
         account = Account(name, name, blob, queue, table, has_key=True)
         return cls(account, tables, queues, blobs, options["transport"], patience)
+
+    @cached_property
+    def blobs(self) -> BlobServiceClient:
+        """Made, and its library loaded (0.15 s), when it is first needed: most jobs have no blob."""
+        return self._make_blobs()
 
     async def run(self, call: Call, action: Callable[[], Awaitable[T]]) -> T:
         """What `action`, one request through a client, returns; repeated as `pause_before_next` says.

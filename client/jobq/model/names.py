@@ -22,6 +22,7 @@ _LANE_NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
 _LANE_NUMBER = re.compile(r"0|[1-9][0-9]{0,3}")
 _BATCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_PLAIN = re.compile(r"[A-Za-z0-9._-]*")
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 _MAX_KEY_PART = 200
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -93,6 +94,8 @@ def shard_of(job: str) -> int:
 
 def escape(text: str) -> str:
     """Text in characters that row keys and URL segments allow (`!` and two hex digits a byte); see `unescape`."""
+    if _PLAIN.fullmatch(text):
+        return text
     return "".join(chr(b) if b in _SAFE else f"!{b:02x}" for b in text.encode())
 
 
