@@ -37,7 +37,6 @@ class Settings:
     """Of the HTTP control plane's functions."""
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Keys that are good for one privilege only, by its name."""
-    is_ci: bool = False
 
     def address_text(self) -> str:
         """Raises BadInput, naming the four forms, when no queue is given."""
@@ -69,7 +68,6 @@ def read_settings(
         connection_string=found["connection_string"],
         key=found["key"],
         keys={privilege: key for privilege in PRIVILEGES if (key := found[f"{privilege}_key"])},
-        is_ci=bool(env.get("CI")),
     )
 
 

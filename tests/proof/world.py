@@ -12,8 +12,7 @@ from jobq.core.listing import Filter, each_job
 from jobq.core.ports import Stack, TicketQueue
 from jobq.core.push import Push
 from jobq.core.realm import Realm, scan_all
-from jobq.core.rows import job_of, partition
-from jobq.core.status import counts_of
+from jobq.core.rows import counts_of, job_of, partition
 from jobq.model.counts import Counts, counts_moved
 from jobq.model.job import DEFAULT_LIMITS, IfExists, Job, JobState, Limits, NewJob, Pushed, Spec
 from jobq.model.names import SHARDS, key_part

@@ -12,8 +12,8 @@ import pytest
 from jobq.adapters.local import MemoryStack
 from jobq.core.meter import Meter, metered
 from jobq.core.ports import MAX_CHANGES, Change, Row, create
+from jobq.core.rows import counts_of
 from jobq.core.shard import ShardWriter
-from jobq.core.status import counts_of
 from jobq.core.sweep import FOLD_AFTER, sweep
 from jobq.core.transition import Unit, move
 from jobq.errors import Conflict, ReplyLost, Unreachable

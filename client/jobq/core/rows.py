@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from jobq.core.ports import Row, Value, Values
+from jobq.model.counts import Counts
 from jobq.model.durations import from_iso, to_iso
 from jobq.model.job import Job, JobState, Reason, Spec
 from jobq.model.names import DEFAULT_LANE, key_part, shard_of
@@ -120,6 +121,23 @@ def values_of(job: Job) -> dict[str, Value]:
         "due_at": _time(job.due_at),
     }
     return {name: value for name, value in values.items() if value}
+
+
+def values_of_counts(counts: Counts, at: datetime) -> dict[str, Value]:
+    """A counter row's columns, less its name: net totals, and when they last changed."""
+    return {
+        "total": counts.total,
+        "succeeded": counts.succeeded,
+        "failed": counts.failed,
+        "cancelled": counts.cancelled,
+        "at": to_iso(at),
+    }
+
+
+def counts_of(row: Row) -> Counts:
+    """The totals in a counter row."""
+    get = row.values.get
+    return Counts(*(int(get(column, 0)) for column in ("total", "succeeded", "failed", "cancelled")))
 
 
 def changed_values(before: Values, after: Values) -> dict[str, Value]:

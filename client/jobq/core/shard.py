@@ -13,12 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from jobq.core.ports import MAX_CHANGES, MAX_COMMIT_BYTES, Change, Table, Value, create, merge
-from jobq.core.rows import count_key
+from jobq.core.ports import MAX_CHANGES, MAX_COMMIT_BYTES, Change, Table, create, merge
+from jobq.core.rows import count_key, values_of_counts
 from jobq.core.transition import Unit
 from jobq.errors import Conflict, ReplyLost
 from jobq.model.counts import Counts
-from jobq.model.durations import to_iso
 
 
 @dataclass(eq=False, slots=True)
@@ -122,13 +121,7 @@ class ShardWriter:
     def _counter_change(self, label: str, count: Counts, group: list[_Member]) -> Change:
         known = self._counters.get(label)
         total = known.total + count if known else count
-        values: dict[str, Value] = {
-            "total": total.total,
-            "succeeded": total.succeeded,
-            "failed": total.failed,
-            "cancelled": total.cancelled,
-            "at": to_iso(self.now()),
-        }
+        values = values_of_counts(total, self.now())
         if not self.writer:
             self.writer = self.new_token()
         key = count_key(label, self.writer)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from jobq.core.ports import Row
 from jobq.core.realm import Realm
-from jobq.core.rows import REALM_LABEL, batch_label, lane_label, tag_label
+from jobq.core.rows import REALM_LABEL, batch_label, counts_of, lane_label, tag_label
 from jobq.core.together import together
 from jobq.core.workers import is_believed, running_by_label, worker_rows
 from jobq.errors import NotFound
@@ -84,11 +84,6 @@ async def _counters(realm: Realm, prefix: str) -> tuple[dict[str, tuple[str, Cou
         name, counts = summed.get(label, (str(row.values.get("name", "")), Counts()))
         summed[label] = (name, counts + counts_of(row))
     return summed, workers
-
-
-def counts_of(row: Row) -> Counts:
-    get = row.values.get
-    return Counts(*(int(get(column, 0)) for column in ("total", "succeeded", "failed", "cancelled")))
 
 
 def _of_kind(tallies: dict[str, tuple[str, Tally]], kind: str) -> dict[str, Tally]:

@@ -15,8 +15,7 @@ from jobq.core.operate import change
 from jobq.core.outbox import PATIENCE, repair_all
 from jobq.core.ports import MAX_CHANGES, Change, Row, Value, create, delete, merge
 from jobq.core.realm import Realm, scan_all
-from jobq.core.rows import count_key, partition
-from jobq.core.status import counts_of
+from jobq.core.rows import count_key, counts_of, partition, values_of_counts
 from jobq.core.workers import forget_dead, live_workers
 from jobq.errors import Conflict, NotFound, ReplyLost
 from jobq.model.counts import Counts
@@ -121,13 +120,7 @@ async def _fold(realm: Realm, shard: int, label: str, rows: list[Row], old: list
     base = next((row for row in rows if row.key == key), None)
     counts = sum(map(counts_of, old), counts_of(base) if base else Counts())
     name = next((str(row.values["name"]) for row in rows if row.values.get("name")), "")
-    values: dict[str, Value] = {
-        "total": counts.total,
-        "succeeded": counts.succeeded,
-        "failed": counts.failed,
-        "cancelled": counts.cancelled,
-        "at": to_iso(realm.now()),
-    }
+    values = values_of_counts(counts, realm.now())
     changes: list[Change] = [delete(row.key, row.etag) for row in old]
     changes.append(merge(key, values, base.etag) if base else create(key, values | ({"name": name} if name else {})))
     try:

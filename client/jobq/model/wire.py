@@ -18,7 +18,6 @@ from jobq.model.durations import parse_duration
 from jobq.model.job import DEFAULT_LIMITS, Json, Limits, Spec
 from jobq.model.names import DEFAULT_LANE, MAX_LANES, MAX_TAGS, lane_name, tag_name
 
-PAYLOAD_KEYS = ("cmd", "kwargs", "env")
 MAX_SPEC_BYTES = 4_000_000
 MAX_RETRIES = 10_000
 MAX_DEPTH = 100
