@@ -1,4 +1,7 @@
-"""What every TicketQueue promises. Leases that must run out last whole seconds, as Storage counts them."""
+"""What every TicketQueue promises.
+
+Leases that must run out are asked for in whole seconds, as Storage counts them; how long one lasts, its delivery says.
+"""
 
 from __future__ import annotations
 
@@ -155,8 +158,8 @@ async def test_message_whose_lease_ran_out_comes_again_as_the_same_with_a_higher
     await queue.send([b"body"])
     first = await _one(queue, SHORT)
 
-    [second] = await receive_after(SHORT, queue, lease=SHORT)
-    [third] = await receive_after(SHORT, queue, lease=LEASE)
+    [second] = await receive_after(first.lease, queue, lease=SHORT)
+    [third] = await receive_after(second.lease, queue, lease=LEASE)
 
     assert {delivery.message_id for delivery in (second, third)} == {first.message_id}
     assert first.number < second.number < third.number
@@ -164,27 +167,33 @@ async def test_message_whose_lease_ran_out_comes_again_as_the_same_with_a_higher
 
 
 async def test_extended_message_stays_hidden_and_can_be_completed(queue: TicketQueue, receive_after: Receive) -> None:
+    # Given a message whose lease is extended when half of it has passed
     await queue.send([b"held"])
-    await queue.send([b"marker"], delay=2 * SHORT)
-    held = await _one(queue, SHORT)
-
+    held = await _one(queue, 2 * SHORT)
+    half, most = held.lease / 2, held.lease * 3 / 4
+    await queue.send([b"half"], delay=half)
+    await receive_after(half, queue, lease=LEASE)
     held = await queue.extend(held, lease=LEASE)
-    [other] = await receive_after(2 * SHORT, queue, queue.limits.max_receive, lease=LEASE)
+
+    # When its first lease is over
+    await queue.send([b"over"], delay=most)
+    [other] = await receive_after(most, queue, queue.limits.max_receive, lease=LEASE)
+
+    # Then
+    assert other.body == b"over"
+    assert (held.body, held.number) == (b"held", 1)
     held = await queue.extend(held, lease=LEASE)
     await queue.complete(held)
-
-    assert other.body == b"marker"
-    assert (held.body, held.number) == (b"held", 1)
-    assert await queue.depth() == 1
+    assert await queue.depth() == 2
 
 
-async def test_extension_counts_from_now_and_can_shorten_a_lease(queue: TicketQueue, receive_after: Receive) -> None:
+async def test_extension_lasts_from_now_as_long_as_it_says(queue: TicketQueue, receive_after: Receive) -> None:
     await queue.send([b"body"])
     held = await _one(queue, LEASE)
 
-    await queue.extend(held, lease=SHORT)
+    held = await queue.extend(held, lease=SHORT)
 
-    [again] = await receive_after(SHORT, queue, lease=LEASE)
+    [again] = await receive_after(held.lease, queue, lease=LEASE)
     assert again.message_id == held.message_id
 
 
@@ -250,7 +259,7 @@ async def test_nothing_can_be_done_with_a_message_that_another_received(
 ) -> None:
     await queue.send([b"body"])
     stale = await _one(queue, SHORT)
-    [held] = await receive_after(SHORT, queue, lease=LEASE)
+    [held] = await receive_after(stale.lease, queue, lease=LEASE)
 
     with pytest.raises(LeaseLost):
         await queue.extend(stale, lease=LEASE)

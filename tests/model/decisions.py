@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from jobq.core import decide, operate
 from jobq.core.decide import Verdict
-from jobq.core.ports import Delivery
+from jobq.core.ports import NO_DELAY, Delivery
 from jobq.errors import IllegalTransition
 from jobq.model.job import Job, JobState, Limits, Outcome, Reason, Spec
 from jobq.model.ticket import Entry, Ticket
@@ -123,4 +123,4 @@ def _row(job: Job | None, before: Row) -> Row | None:
 
 
 def _delivery(slot: Slot) -> Delivery:
-    return Delivery(str(slot.message), slot.number, b"", "")
+    return Delivery(str(slot.message), slot.number, b"", "", NO_DELAY)

@@ -10,7 +10,7 @@ from azure.data.tables import EdmType, EntityProperty, TableEntity
 
 from jobq.adapters.azure_entities import batch_of, entity_of, etags_of, failed_part, request_of, row_of
 from jobq.adapters.azure_tables import _filter, _following, _index
-from jobq.adapters.storage_queue import _body, _deliveries, _text
+from jobq.adapters.storage_queue import _body, _messages, _text
 from jobq.core.ports import Value, create, delete, merge, replace
 
 APPLIED = (
@@ -150,7 +150,7 @@ def test_foreign_message_with_forbidden_characters_does_not_block_the_queue() ->
     first_two = message % ("1", "a&#x1;\x02b") + message % ("2", "ok")
     answer = f"<?xml version='1.0' encoding='utf-8'?><QueueMessagesList>{first_two}</QueueMessagesList>"
 
-    first, second = _deliveries(answer)
+    first, second = _messages(answer)
 
-    assert first.body == "a\ufffd\ufffdb".encode()
-    assert (second.message_id, second.number, second.body) == ("2", 2, b"ok")
+    assert first["body"] == "a\ufffd\ufffdb".encode()
+    assert (second["message_id"], second["number"], second["body"]) == ("2", 2, b"ok")

@@ -30,7 +30,7 @@ RUNNING = replace(QUEUED, state=JobState.RUNNING, claim="c1", message_id="m1", d
 
 
 def delivered(message_id: str = "m1", number: int = 3) -> Delivery:
-    return Delivery(message_id, number, b"", "receipt")
+    return Delivery(message_id, number, b"", "receipt", timedelta(minutes=10))
 
 
 def verdict(job: Job | None, ticket: Ticket = TICKET, delivery: Delivery | None = None, claim: str = "c2") -> Verdict:

@@ -55,7 +55,8 @@ class FakeQueue:
 
 
 def lease_of(queue: FakeQueue, message: str, *, seconds: float) -> TicketLease:
-    return TicketLease(queue, Delivery(message, 1, b"", "r"), timedelta(seconds=seconds), time.monotonic())
+    lease = timedelta(seconds=seconds)
+    return TicketLease(queue, Delivery(message, 1, b"", "r", lease), lease, time.monotonic())
 
 
 @asynccontextmanager
@@ -82,6 +83,20 @@ async def test_lease_is_renewed_at_a_third_of_its_length_again_and_again() -> No
     assert lease.delivery.receipt.startswith("r++")
     assert lease.seconds_left > 0
     assert lost == []
+
+
+async def test_lease_shorter_than_asked_for_is_renewed_by_what_the_queue_gave() -> None:
+    queue = FakeQueue()
+    held = lease_of(queue, "m", seconds=1.5).delivery
+    lease = TicketLease(queue, held, timedelta(minutes=10), time.monotonic())
+
+    async with renewing() as renewer:
+        renewer.keep(lease, lambda: None)
+        await until(lambda: len(queue.renewed) >= 2)
+
+    first, second = (at for _, at in queue.renewed[:2])
+    assert 0.5 <= second - first < 1.5
+    assert lease.seconds_left <= 1.5
 
 
 async def test_renewal_that_fails_is_tried_again_until_it_succeeds() -> None:

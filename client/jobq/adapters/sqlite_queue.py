@@ -23,6 +23,9 @@ LIMITS = QueueLimits(
     idle_poll_seconds=0.25,
 )
 
+_Message = tuple[int, int, bytes, int]
+"""Id, delivery number, body, receipt."""
+
 
 class SqliteQueue:
     """Messages by position. A lease that ran out can still be used as long as nobody else has received the message."""
@@ -41,11 +44,14 @@ class SqliteQueue:
 
     async def receive(self, limit: int, *, lease: timedelta, wait: timedelta = NO_DELAY) -> list[Delivery]:
         now, until = self._store.clock(), self._held_until(lease)
-        return await self._store.run(self._receive, min(limit, LIMITS.max_receive), now, until)
+        ready = await self._store.run(self._receive, min(limit, LIMITS.max_receive), now, until)
+        left = self._left(until)
+        return [Delivery(str(id_), number, body, str(receipt), left) for id_, number, body, receipt in ready]
 
     async def extend(self, delivery: Delivery, *, lease: timedelta) -> Delivery:
-        await self._store.run(_extend, delivery, self._held_until(lease))
-        return replace(delivery, receipt=str(int(delivery.receipt) + 1))
+        until = self._held_until(lease)
+        await self._store.run(_extend, delivery, until)
+        return replace(delivery, receipt=str(int(delivery.receipt) + 1), lease=self._left(until))
 
     async def complete(self, delivery: Delivery) -> None:
         await self._store.run(_complete, delivery)
@@ -57,7 +63,7 @@ class SqliteQueue:
     async def depth(self) -> int:
         return await self._store.run(_depth, self._name)
 
-    def _receive(self, db: sqlite3.Connection, limit: int, now: float, until: float) -> list[Delivery]:
+    def _receive(self, db: sqlite3.Connection, limit: int, now: float, until: float) -> list[_Message]:
         if not _any_visible(db, self._name, now):
             return []  # an idle worker that polls takes no lock
         return self._store.in_transaction(db, _receive, self._name, limit, now, until)
@@ -71,6 +77,9 @@ class SqliteQueue:
         if lease > LIMITS.max_lease:
             raise BadInput(f"a lease of {lease} is too long; at most {LIMITS.max_lease}")
         return self._store.clock() + lease.total_seconds()
+
+    def _left(self, until: float) -> timedelta:
+        return max(NO_DELAY, timedelta(seconds=until - self._store.clock()))
 
 
 def _check_bodies(bodies: Sequence[bytes]) -> None:
@@ -93,7 +102,7 @@ def _any_visible(db: sqlite3.Connection, queue: str, now: float) -> bool:
     return db.execute(query, (queue, now)).fetchone() is not None
 
 
-def _receive(db: sqlite3.Connection, queue: str, limit: int, now: float, until: float) -> list[Delivery]:
+def _receive(db: sqlite3.Connection, queue: str, limit: int, now: float, until: float) -> list[_Message]:
     # First those whose time has come join the ready ones, so that the index gives the ready ones in order and a receive
     # costs the same however many messages are held or delayed.
     promote = "UPDATE message SET visible_at = 0 WHERE queue = ? AND visible_at > 0 AND visible_at <= ?"
@@ -102,10 +111,10 @@ def _receive(db: sqlite3.Connection, queue: str, limit: int, now: float, until: 
         "SELECT id, number + 1, body, receipt + 1 FROM message"
         " WHERE queue = ? AND visible_at = 0 ORDER BY position LIMIT ?"
     )
-    ready = db.execute(query, (queue, limit)).fetchall()
+    ready: list[_Message] = db.execute(query, (queue, limit)).fetchall()
     hold = "UPDATE message SET visible_at = ?, number = number + 1, receipt = receipt + 1 WHERE id = ?"
     db.executemany(hold, [(until, row[0]) for row in ready])
-    return [Delivery(str(id_), number, body, str(receipt)) for id_, number, body, receipt in ready]
+    return ready
 
 
 def _extend(db: sqlite3.Connection, delivery: Delivery, until: float) -> None:

@@ -7,9 +7,11 @@ import base64
 import contextlib
 import math
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypedDict
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -44,6 +46,15 @@ _GONE = frozenset({"MessageNotFound", "QueueNotFound"})
 _LOST = frozenset({"MessageNotFound", "QueueNotFound", "PopReceiptMismatch"})
 
 
+class _Message(TypedDict):
+    """A delivery as the service gives it."""
+
+    message_id: str
+    number: int
+    body: bytes
+    receipt: str
+
+
 class StorageQueue:
     """One queue of a storage account, made at the first message where it does not exist."""
 
@@ -72,24 +83,26 @@ class StorageQueue:
 
     async def receive(self, limit: int, *, lease: timedelta, wait: timedelta = NO_DELAY) -> list[Delivery]:
         number = max(1, min(limit, LIMITS.max_receive))
-        seconds = max(1, _seconds(lease, LIMITS.max_lease))
+        seconds, asked_at = max(1, _seconds(lease, LIMITS.max_lease)), time.monotonic()
         call = Call("queue", f"get messages of queue {self._name}", is_read=True)
         try:
-            return await self._clients.run(call, lambda: self._page(number, seconds))
+            messages = await self._clients.run(call, lambda: self._page(number, seconds))
         except Refused as refused:
             if refused.code != "QueueNotFound":
                 raise
             return []
+        left = _left(seconds, asked_at)
+        return [Delivery(lease=left, **message) for message in messages]
 
     async def extend(self, delivery: Delivery, *, lease: timedelta) -> Delivery:
         seconds = max(1, _seconds(lease, LIMITS.max_lease))
         what = f"renew the lease of message {delivery.message_id} in queue {self._name}"
-        call = Call("queue", what, is_repeatable=False)
+        call, asked_at = Call("queue", what, is_repeatable=False), time.monotonic()
         try:
             receipt = await self._update(call, delivery, None, seconds)
         except ReplyLost as error:
             raise LeaseLost(f"could not {what}, and its new receipt is unknown: {error}") from error
-        return replace(delivery, receipt=receipt)
+        return replace(delivery, receipt=receipt, lease=_left(seconds, asked_at))
 
     async def complete(self, delivery: Delivery) -> None:
         """Remove the message.
@@ -136,18 +149,18 @@ class StorageQueue:
             await self._make()
             await self._clients.run(call, put)
 
-    async def _page(self, number: int, seconds: int) -> list[Delivery]:
+    async def _page(self, number: int, seconds: int) -> list[_Message]:
         # A page is one request. To iterate over the messages themselves would go on until the queue is empty.
         pages = self._queue.receive_messages(messages_per_page=number, visibility_timeout=seconds).by_page()
         try:
-            return [_delivery(message) async for message in await anext(pages)]
+            return [_message(message) async for message in await anext(pages)]
         except StopAsyncIteration:
             return []
         except DecodeError as error:
             # Somebody else's message holds what XML forbids, and the service passed it on. It must not block the queue.
             if error.response is None:
                 raise
-            return _deliveries(error.response.text())
+            return _messages(error.response.text())
 
     async def _update(self, call: Call, delivery: Delivery, text: str | None, seconds: int) -> str:
         """The new receipt."""
@@ -215,8 +228,13 @@ def _body(text: str) -> bytes:
     return text.encode()
 
 
-def _delivery(message: QueueMessage) -> Delivery:
-    return Delivery(
+def _left(seconds: int, asked_at: float) -> timedelta:
+    """Of a lease that began at some time after `asked_at`."""
+    return timedelta(seconds=max(0.0, asked_at + seconds - time.monotonic()))
+
+
+def _message(message: QueueMessage) -> _Message:
+    return _Message(
         message_id=message.id,
         number=message.dequeue_count or 0,
         body=_body(message.content or ""),
@@ -224,15 +242,15 @@ def _delivery(message: QueueMessage) -> Delivery:
     )
 
 
-def _deliveries(answer: str) -> list[Delivery]:
+def _messages(answer: str) -> list[_Message]:
     """The messages of an answer that is no XML because of forbidden characters, with others in their place."""
     tree = ElementTree.fromstring(_BAD_XML.sub("\ufffd", answer))  # noqa: S314 - expat expands no outside entities
-    return [_delivery_of(message) for message in tree.iter("QueueMessage")]
+    return [_message_of(message) for message in tree.iter("QueueMessage")]
 
 
-def _delivery_of(message: ElementTree.Element) -> Delivery:
+def _message_of(message: ElementTree.Element) -> _Message:
     found = {child.tag: child.text or "" for child in message}
-    return Delivery(
+    return _Message(
         message_id=found["MessageId"],
         number=int(found["DequeueCount"]),
         body=_body(found.get("MessageText", "")),

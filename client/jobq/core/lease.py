@@ -17,8 +17,9 @@ class TicketLease:
     queue: TicketQueue
     delivery: Delivery
     length: timedelta
+    """Asked for at each renewal; how long the ticket is held then, its delivery says."""
     received_at: float
-    """On the monotonic clock, before the call that received it: the lease ends no later than `length` after that."""
+    """On the monotonic clock, when the call returned that received or renewed it."""
     monotonic: Callable[[], float] = time.monotonic
     is_over: bool = False
     """Settled or lost: nothing more can be done with it."""
@@ -26,19 +27,18 @@ class TicketLease:
 
     @property
     def seconds_left(self) -> float:
-        return self.received_at + self.length.total_seconds() - self.monotonic()
+        return self.received_at + self.delivery.lease.total_seconds() - self.monotonic()
 
     async def renew(self) -> None:
         """Raises LeaseLost if somebody else has the ticket or the reply was lost; Unreachable if nothing was sent."""
         async with self._turn:
             self._check()
-            asked_at = self.monotonic()
             try:
                 self.delivery = await self.queue.extend(self.delivery, lease=self.length)
             except LeaseLost:
                 self.is_over = True
                 raise
-            self.received_at = asked_at
+            self.received_at = self.monotonic()
 
     async def complete(self) -> None:
         """Remove the ticket. Raises LeaseLost, ReplyLost, Unreachable: then it comes back, and its rows drop it."""

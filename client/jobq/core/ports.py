@@ -103,6 +103,7 @@ class QueueLimits:
 
     max_body_bytes: int
     max_lease: timedelta
+    """Of one `receive` or `extend`; a backend with a lock time of its own may give less, or more than was asked for."""
     max_delay: timedelta
     max_receive: int
     """Messages in one `receive`."""
@@ -129,6 +130,9 @@ class Delivery:
     body: bytes
     receipt: str
     """What the queue needs to settle it; opaque."""
+    lease: timedelta
+    """How long it is held, from the return of the call that gave it: about what was asked for, unless the backend has a
+    lock time of its own."""
 
 
 class TicketQueue(Protocol):
@@ -143,14 +147,14 @@ class TicketQueue(Protocol):
         ...
 
     async def receive(self, limit: int, *, lease: timedelta, wait: timedelta = NO_DELAY) -> list[Delivery]:
-        """Hold up to `limit` messages for `lease`. An empty list means the backend said there are none.
+        """Hold up to `limit` messages, each as long as its `lease` says. An empty list: the backend has none to give.
 
         Where `limits.waits`, the call waits up to `wait` for the first message; elsewhere it answers at once.
         """
         ...
 
     async def extend(self, delivery: Delivery, *, lease: timedelta) -> Delivery:
-        """Hold the message for `lease` from now on and return the delivery to use from now on; the old receipt is void.
+        """Hold the message for its new `lease`, and return the delivery to use from now on; the old receipt is void.
 
         Raises LeaseLost if another receiver has it, and also when the reply was lost, since the new receipt is unknown.
         """

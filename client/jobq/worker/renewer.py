@@ -33,7 +33,7 @@ class Renewer:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def keep(self, lease: TicketLease, on_lost: Callable[[], None]) -> None:
-        self._kept[id(lease)] = _Kept(lease, on_lost, lease.received_at + lease.length.total_seconds() / 3)
+        self._kept[id(lease)] = _Kept(lease, on_lost, _due_at(lease))
         self._changed.set()
 
     def drop(self, lease: TicketLease) -> None:
@@ -53,21 +53,25 @@ class Renewer:
                         await self._changed.wait()
 
     async def _renew(self, kept: _Kept) -> None:
-        lease, length = kept.lease, kept.lease.length.total_seconds()
+        lease = kept.lease
         if lease.is_over:
             self.drop(lease)
             return
         try:
             async with asyncio.timeout(max(0.1, lease.seconds_left)):
                 await lease.renew()
-            kept.due_at = lease.received_at + length / 3
+            kept.due_at = _due_at(lease)
         except (JobqError, TimeoutError) as error:
             if not isinstance(error, LeaseLost) and lease.seconds_left > 0:
                 logger.warning("could not renew a lease, %.0f s left: %s", lease.seconds_left, error)
-                kept.due_at = time.monotonic() + min(RETRY_SECONDS, length / 12)
+                kept.due_at = time.monotonic() + min(RETRY_SECONDS, lease.delivery.lease.total_seconds() / 12)
             elif self._kept.pop(id(lease), None):
                 lease.is_over = True
                 logger.error("lost the lease of message %s: %s", lease.delivery.message_id, error)
                 kept.on_lost()
         finally:
             self._changed.set()
+
+
+def _due_at(lease: TicketLease) -> float:
+    return lease.received_at + lease.delivery.lease.total_seconds() / 3

@@ -165,14 +165,15 @@ class Worker:
             room = self._room() - len(received)
             if room <= 0 or self._stopping.is_set():
                 break
-            queue, asked_at = self.realm.queue(lane), time.monotonic()
+            queue = self.realm.queue(lane)
             try:
                 deliveries = await queue.receive(min(room, queue.limits.max_receive), lease=self.options.lease)
             except JobqError:
                 if not received:
                     raise
                 break  # what other lanes gave is held, and nobody else would run it before its lease ends
-            received += [(lane, TicketLease(queue, held, self.options.lease, asked_at)) for held in deliveries]
+            now = time.monotonic()
+            received += [(lane, TicketLease(queue, held, self.options.lease, now)) for held in deliveries]
             for delivery in deliveries:
                 self._jobs_per_ticket = 0.5 * self._jobs_per_ticket + 0.5 * jobs_in(delivery)
         return received
