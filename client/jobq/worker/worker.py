@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 
 from jobq.core.lease import TicketLease
 from jobq.core.outbox import repair_all
-from jobq.core.ports import QueueLimits
 from jobq.core.realm import Realm
 from jobq.core.status import is_anything_queued
 from jobq.errors import JobqError, Unreachable
 from jobq.model.job import Job, JobState, Reason
-from jobq.model.names import DEFAULT_LANE, lane_order
 from jobq.worker.heart import Heart, sweep_now_and_then
+from jobq.worker.lanes import Lanes, Taken
 from jobq.worker.options import WorkerOptions
 from jobq.worker.pace import Pace
 from jobq.worker.ticket_run import TicketRunner, jobs_in
@@ -50,8 +49,7 @@ class Worker:
     runner: TicketRunner
     heart: Heart
     summary: Summary = field(default_factory=Summary)
-    _lanes: list[str] = field(default_factory=lambda: [DEFAULT_LANE])
-    _lanes_at: float = -math.inf
+    _lanes: Lanes = field(init=False)
     _job_seconds: float | None = None
     """One job's time, of late."""
     _jobs_per_ticket: float = field(init=False)
@@ -68,6 +66,7 @@ class Worker:
     _has_connected: bool = False
 
     def __post_init__(self) -> None:
+        self._lanes = Lanes(self.realm, self.options.lease, self.options.max_lane)
         self._jobs_per_ticket = self.options.slots
 
     async def run(self) -> Summary:
@@ -122,31 +121,30 @@ class Worker:
         if limit and self._failures_in_a_row > limit and not self._stopping.is_set():
             self._fail(JobqError(f"{limit + 1} failures in a row are over --max-consecutive-failures {limit}"))
 
-    @property
-    def _limits(self) -> QueueLimits:
-        return self.realm.queue(DEFAULT_LANE).limits
-
     async def _fetch(self, tickets: asyncio.TaskGroup) -> None:
-        pace = Pace(self._limits.poll_seconds, self._limits.idle_poll_seconds, random=self.realm.random)
+        limits = self._lanes.limits
+        pace = Pace(limits.poll_seconds, limits.idle_poll_seconds, random=self.realm.random)
         while not self._stopping.is_set() and not (self.options.one and self.runner.started):
             try:
                 received = await self._receive(pace)
                 self._trouble_since = None
                 self._has_connected = True
-                is_done = not received and not self._tickets and await self._is_done(pace)
+                if not received and not self._tickets and await self._is_done(pace):
+                    return
+                if received:
+                    self._start(tickets, received, pace)
+                    self._asking_again_in, self._asked_again_at = limits.poll_seconds, -math.inf
+                    await asyncio.sleep(0)  # so that they are counted before more is asked for
+                await self._rest(pace, has_received=bool(received))
             except JobqError as error:
                 await self._endure(error)
-                continue
-            if is_done:
-                return
-            self._tickets += len(received)
-            for lane, lease in received:
-                tickets.create_task(self._run_ticket(lane, lease, pace))
-            if received:
-                pace.active()
-                self._asking_again_in, self._asked_again_at = self._limits.poll_seconds, -math.inf
-                await asyncio.sleep(0)  # so that they are counted before more is asked for
-            await self._rest(pace, has_received=bool(received))
+        self._start(tickets, self._lanes.came(), pace)  # which gives them back
+
+    def _start(self, tickets: asyncio.TaskGroup, received: list[Taken], pace: Pace) -> None:
+        self._tickets += len(received)
+        pace.active()
+        for lane, lease in received:
+            tickets.create_task(self._run_ticket(lane, lease, pace))
 
     async def _run_ticket(self, lane: str, lease: TicketLease, pace: Pace) -> None:
         try:
@@ -156,31 +154,18 @@ class Worker:
             self._tickets -= 1
             self._changed.set()
 
-    async def _receive(self, pace: Pace) -> list[tuple[str, TicketLease]]:
-        """Tickets for the room there is, from the lowest lane first."""
-        received: list[tuple[str, TicketLease]] = []
-        if time.monotonic() - self._lanes_at >= pace.look_after:
-            await self._look_for_lanes()
-        for lane in self._lanes:
-            room = self._room() - len(received)
-            if room <= 0 or self._stopping.is_set():
-                break
-            queue = self.realm.queue(lane)
-            try:
-                deliveries = await queue.receive(min(room, queue.limits.max_receive), lease=self.options.lease)
-            except JobqError:
-                if not received:
-                    raise
-                break  # what other lanes gave is held, and nobody else would run it before its lease ends
-            now = time.monotonic()
-            received += [(lane, TicketLease(queue, held, self.options.lease, now)) for held in deliveries]
-            for delivery in deliveries:
-                self._jobs_per_ticket = 0.5 * self._jobs_per_ticket + 0.5 * jobs_in(delivery)
-        return received
+    async def _receive(self, pace: Pace) -> list[Taken]:
+        await self._lanes.look(after=pace.look_after)
+        taken = await self._lanes.take(self._room)
+        for _, lease in taken:
+            self._jobs_per_ticket = 0.5 * self._jobs_per_ticket + 0.5 * jobs_in(lease.delivery)
+        return taken
 
     def _room(self) -> int:
         """How many tickets to ask for: one for each free slot, and some ahead while jobs are short."""
         runner = self.runner
+        if self._stopping.is_set():
+            return 0
         if self.options.one:
             return 1 - self._tickets
         ahead = self._ahead
@@ -208,8 +193,8 @@ class Worker:
         if self._room() <= 0:
             await self._wait_until(lambda: self._room() > 0, None)
         elif not has_received:
-            was_busy = self._tickets > 0
-            await self._wait_until(lambda: was_busy and not self._tickets, pace.next_wait(len(self._lanes)))
+            was_busy, seconds = self._tickets > 0, pace.next_wait(len(self._lanes.names))
+            await self._lanes.wait(self._wait_until(lambda: was_busy and not self._tickets, seconds), seconds)
 
     async def _wait_until(self, condition: Callable[[], bool], seconds: float | None) -> None:
         with suppress(TimeoutError):
@@ -217,11 +202,6 @@ class Worker:
                 while not condition() and not self._stopping.is_set():
                     self._changed.clear()
                     await self._changed.wait()
-
-    async def _look_for_lanes(self) -> None:
-        lanes, most = await self.realm.lanes(), self.options.max_lane
-        self._lanes = [lane for lane in lanes if most is None or lane_order(lane) <= lane_order(most)]
-        self._lanes_at = time.monotonic()
 
     async def _is_done(self, pace: Pace) -> bool:
         """Whether to end, with nothing received and nothing running. Delayed retries are queued, so waited for."""
@@ -232,13 +212,13 @@ class Worker:
             return limit is not None and pace.idle_seconds >= limit.total_seconds()
         if time.monotonic() < self._asked_again_at:
             return False
-        await self._look_for_lanes()
+        await self._lanes.look()
         await self.heart.beat()
         is_repaired = await repair_all(self.realm) == 0
-        if is_repaired and (self.options.one or not await is_anything_queued(self.realm, self._lanes)):
+        if is_repaired and (self.options.one or not await is_anything_queued(self.realm, self._lanes.names)):
             return True
         # Some twenty reads: while others work or a retry waits, they are made ever more seldom.
-        self._asking_again_in = min(self._limits.idle_poll_seconds, 2 * self._asking_again_in)
+        self._asking_again_in = min(self._lanes.limits.idle_poll_seconds, 2 * self._asking_again_in)
         self._asked_again_at = time.monotonic() + self._asking_again_in
         return False
 

@@ -1,0 +1,93 @@
+"""The lanes a worker takes tickets from: the lowest first, new ones noticed, all of them waited at together."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from jobq.core.lease import TicketLease
+from jobq.core.ports import Delivery, QueueLimits
+from jobq.core.realm import Realm
+from jobq.errors import JobqError
+from jobq.model.names import DEFAULT_LANE, lane_order
+
+Taken = tuple[str, TicketLease]
+"""A lane, and a ticket that was received from it."""
+
+
+@dataclass(slots=True)
+class Lanes:
+    realm: Realm
+    lease: timedelta
+    max_lane: str | None = None
+    names: list[str] = field(default_factory=lambda: [DEFAULT_LANE])
+    """Lowest first."""
+    _looked_at: float = -math.inf
+    _came: list[Taken] = field(default_factory=list)
+
+    @property
+    def limits(self) -> QueueLimits:
+        return self.realm.queue(DEFAULT_LANE).limits
+
+    async def look(self, *, after: float = 0.0) -> None:
+        """Which lanes there are; not again within `after` seconds."""
+        if time.monotonic() - self._looked_at < after:
+            return
+        lanes, most = await self.realm.lanes(), self.max_lane
+        self.names = [lane for lane in lanes if most is None or lane_order(lane) <= lane_order(most)]
+        self._looked_at = time.monotonic()
+
+    async def take(self, room: Callable[[], int]) -> list[Taken]:
+        """Tickets for the room there is, a higher lane's only where the lower ones have none."""
+        taken = self.came()
+        for lane in self.names:
+            wanted = room() - len(taken)
+            if wanted <= 0:
+                break
+            queue = self.realm.queue(lane)
+            try:
+                deliveries = await queue.receive(min(wanted, queue.limits.max_receive), lease=self.lease)
+            except JobqError:
+                if not taken:
+                    raise
+                break  # what other lanes gave is held, and nobody else would run it before its lease ends
+            taken += self._taken(lane, deliveries)
+        return taken
+
+    def came(self) -> list[Taken]:
+        """Tickets that came in a `wait` and were not taken yet."""
+        came, self._came = self._came, []
+        return came
+
+    async def wait(self, waiting: Coroutine[Any, Any, None], seconds: float) -> None:
+        """As long as `waiting` takes, about so many seconds; where queues can be waited at, until a ticket has come.
+
+        At all lanes at once: each was asked in its turn before, and had nothing. The next `take` gives what has come.
+        """
+        if not self.limits.waits:
+            await waiting
+            return
+        receiving = [asyncio.ensure_future(self._wait_at(lane, seconds)) for lane in self.names]
+        tasks = [asyncio.ensure_future(waiting), *receiving]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in receiving:
+            if not task.cancelled():
+                task.result()  # where a lane is in trouble, its error; what others gave is kept
+
+    async def _wait_at(self, lane: str, seconds: float) -> None:
+        wait = timedelta(seconds=seconds)
+        self._came += self._taken(lane, await self.realm.queue(lane).receive(1, lease=self.lease, wait=wait))
+
+    def _taken(self, lane: str, deliveries: list[Delivery]) -> list[Taken]:
+        queue, now = self.realm.queue(lane), time.monotonic()
+        return [(lane, TicketLease(queue, delivery, self.lease, now)) for delivery in deliveries]

@@ -1,0 +1,167 @@
+"""How a worker asks its lanes: one after the other for what is there, all together for what comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobq.adapters.local import MemoryStack
+from jobq.adapters.sqlite_queue import LIMITS
+from jobq.core.ports import NO_DELAY, Delivery, QueueLimits, TicketQueue
+from jobq.core.realm import Realm
+from jobq.errors import Unreachable
+from jobq.model.job import JobState
+from jobq.worker.lanes import Lanes
+from tests.until import until
+from tests.worker.running import push, shell, working
+
+LEASE = timedelta(minutes=5)
+FOR_EVER = 600.0
+
+
+class WaitingQueue:
+    """A queue in memory that can be waited at. It counts who waits, tells what came, and fails when it is told to."""
+
+    def __init__(self, queue: TicketQueue) -> None:
+        self.limits = QueueLimits(**{name: getattr(LIMITS, name) for name in LIMITS.__slots__} | {"waits": True})
+        self.waiting = 0
+        self.fails = False
+        self.on_received: Callable[[], None] = lambda: None
+        self._queue = queue
+
+    async def receive(self, limit: int, *, lease: timedelta, wait: timedelta = NO_DELAY) -> list[Delivery]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait.total_seconds()
+        self.waiting += wait > NO_DELAY
+        try:
+            while not (got := await self._queue.receive(limit, lease=lease)) and loop.time() < deadline:
+                if self.fails:
+                    raise Unreachable("out of order")
+                await asyncio.sleep(0.01)
+            if got:
+                self.on_received()
+            return got
+        finally:
+            self.waiting -= wait > NO_DELAY
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+
+class WaitingStack:
+    def __init__(self) -> None:
+        self._stack = MemoryStack()
+        self.queues: dict[str, WaitingQueue] = {}
+
+    def queue(self, name: str) -> WaitingQueue:
+        return self.queues.setdefault(name, WaitingQueue(self._stack.queue(name)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stack, name)
+
+
+@pytest.fixture
+async def realm() -> AsyncIterator[Realm]:
+    realm = Realm(WaitingStack(), "lanes")
+    await realm.open_lanes(["0", "1", "bulk"])
+    yield realm
+    await realm.stack.close()
+
+
+@pytest.fixture
+async def lanes(realm: Realm) -> Lanes:
+    lanes = Lanes(realm, LEASE)
+    await lanes.look()
+    return lanes
+
+
+def queue_of(realm: Realm, lane: str) -> WaitingQueue:
+    queue = realm.queue(lane)
+    assert isinstance(queue, WaitingQueue)
+    return queue
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_lowest_lane_is_taken_from_first(realm: Realm, lanes: Lanes) -> None:
+    for lane in ("bulk", "1", "0"):
+        await realm.queue(lane).send([lane.encode(), lane.encode()])
+
+    taken = await lanes.take(lambda: 5)
+
+    assert [lane for lane, _ in taken] == ["0", "0", "1", "1", "bulk"]
+
+
+async def test_wait_ends_when_a_ticket_comes_to_any_lane(realm: Realm, lanes: Lanes) -> None:
+    # Given a wait at all lanes
+    waiting = asyncio.ensure_future(lanes.wait(for_ever(), FOR_EVER))
+    await until(lambda: all(queue_of(realm, lane).waiting for lane in ("0", "1", "bulk")))
+
+    # When a ticket comes to one of them
+    await realm.queue("1").send([b"ticket"])
+    await waiting
+
+    # Then it is there to be taken, and nobody waits any more
+    taken = await lanes.take(lambda: 1)
+    assert [(lane, lease.delivery.body) for lane, lease in taken] == [("1", b"ticket")]
+    assert not any(queue_of(realm, lane).waiting for lane in ("0", "1", "bulk"))
+
+
+async def test_wait_ends_with_what_it_was_to_last_for(realm: Realm, lanes: Lanes) -> None:
+    is_over = asyncio.Event()
+
+    async def over() -> None:
+        await is_over.wait()
+
+    waiting = asyncio.ensure_future(lanes.wait(over(), FOR_EVER))
+    await until(lambda: queue_of(realm, "0").waiting)
+
+    is_over.set()
+    await waiting
+
+    assert await lanes.take(lambda: 1) == []
+
+
+async def test_lane_in_trouble_is_an_error_and_what_others_gave_is_kept(realm: Realm, lanes: Lanes) -> None:
+    await realm.queue("0").send([b"ticket"])
+    queue_of(realm, "1").fails = True
+
+    with pytest.raises(Unreachable):
+        await lanes.wait(for_ever(), FOR_EVER)
+
+    queue_of(realm, "1").fails = False
+    assert [lane for lane, _ in await lanes.take(lambda: 3)] == ["0"]
+
+
+async def test_worker_starts_at_once_what_comes_while_it_waits(realm: Realm) -> None:
+    async with working(realm):
+        await until(lambda: queue_of(realm, "0").waiting and queue_of(realm, "bulk").waiting)
+
+        ids = await push(realm, shell("true", lanes=("bulk",)), shell("true"))
+
+        await until(lambda: _all_succeeded(realm, ids))
+
+
+async def test_worker_that_is_stopped_gives_back_what_came_meanwhile(realm: Realm) -> None:
+    # Given a worker that waits
+    async with working(realm) as worker:
+        await until(lambda: queue_of(realm, "1").waiting)
+
+        # When a ticket comes, and it is stopped at that very moment
+        queue_of(realm, "1").on_received = worker.drain
+        ids = await push(realm, shell("true", lanes=("1",)))
+        await until(lambda: worker.runner.slots.is_closed)
+
+    # Then the ticket is there for others, neither used up nor hidden
+    assert len(await realm.queue("1").receive(1, lease=LEASE)) == 1
+    assert (await realm.read(ids[0])).attempt == 0
+
+
+async def _all_succeeded(realm: Realm, ids: list[str]) -> bool:
+    return {(await realm.read(job_id)).state for job_id in ids} == {JobState.SUCCEEDED}
