@@ -128,6 +128,7 @@ class Workers(_Answered):
 
 class Where(_Answered):
     address: str = Field(description="a queue's address that a worker can pull from directly")
+    tables: str = Field(description="the storage account with its rows, where the address does not say it; else empty")
 
 
 class Cancel(_Asked):

@@ -96,4 +96,4 @@ async def workers(api: Api) -> Response:
 
 @router.get("/{realm}/where", summary="Where a worker pulls from", response_model=schemas.Where)
 async def where(api: Api) -> Response:
-    return answer({"address": api.realm.address})
+    return answer({"address": api.realm.address, "tables": api.realm.stack.tables})

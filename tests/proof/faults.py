@@ -36,7 +36,7 @@ class FaultyStack:
     """
 
     def __init__(self, stack: Stack, fault: Fault = Fault.REFUSED, at: int = 0) -> None:
-        self.address = stack.address
+        self.address, self.tables = stack.address, stack.tables
         self._stack = stack
         self._fault = fault
         self._at = at

@@ -14,7 +14,7 @@ class Ledger:
     """Wraps what the actors share. `accepted` counts ends by job and claim id: one each at most."""
 
     def __init__(self, stack: Stack) -> None:
-        self.address = stack.address
+        self.address, self.tables = stack.address, stack.tables
         self.blobs: BlobStore = stack.blobs
         self._stack = stack
         self.table: Table = _LedgerTable(stack.table, self)

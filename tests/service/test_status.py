@@ -171,7 +171,7 @@ async def test_workers_are_listed(service: ControlPlane) -> None:
 
 
 async def test_where_names_the_queue_to_pull_from(service: ControlPlane) -> None:
-    assert (await service.get("status/demo/where")).json() == {"address": "memory:/demo"}
+    assert (await service.get("status/demo/where")).json() == {"address": "memory:/demo", "tables": ""}
 
 
 async def test_path_that_is_no_escaped_name_is_refused(service: ControlPlane) -> None:

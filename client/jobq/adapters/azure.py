@@ -19,6 +19,8 @@ class AzureStack:
     Usable in the event loop of its first request only. Close it at the end.
     """
 
+    tables = ""
+
     def __init__(self, clients: AzureClients, *, table: str = "jobq", container: str = "jobq") -> None:
         self.address = clients.account.address
         self._clients = clients

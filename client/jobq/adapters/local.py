@@ -24,6 +24,7 @@ class LocalStack:
     `SqliteStore`. What the two write lies in one log, so a durable push keeps all that came before it.
     """
 
+    tables = ""
     table: Table
     blobs: BlobStore
 
@@ -46,6 +47,7 @@ class MemoryStack:
     """Everything in this object. No call of it gives way to other coroutines, so what runs above is deterministic."""
 
     address = "memory:"
+    tables = ""
     table: Table
     blobs: BlobStore
 

@@ -24,7 +24,7 @@ def metered(stack: Stack, meter: Meter) -> Stack:
 
 class _MeteredStack:
     def __init__(self, stack: Stack, meter: Meter) -> None:
-        self.address = stack.address
+        self.address, self.tables = stack.address, stack.tables
         self.table: Table = _MeteredTable(stack.table, meter)
         self.blobs: BlobStore = _MeteredBlobs(stack.blobs, meter)
         self._stack = stack

@@ -207,6 +207,11 @@ class Stack(Protocol):
     def table(self) -> Table: ...
 
     @property
+    @property
+    def tables(self) -> str:
+        """The storage account with the table and the blobs, where the address does not say it; else ""."""
+        ...
+
     def blobs(self) -> BlobStore: ...
 
     def queue(self, name: str) -> TicketQueue:
