@@ -168,4 +168,5 @@ class Swept(_Answered):
     outbox_rows: int
     folded: int
     dead_workers: int
+    dead_letters: int
     repaired: int

@@ -11,10 +11,13 @@ from jobq.core.ports import NO_DELAY, Delivery
 from jobq.errors import IllegalTransition
 from jobq.model.job import Job, JobState, Limits, Outcome, Reason, Spec
 from jobq.model.ticket import Entry, Ticket
-from tests.model.states import Case, Row, Slot
+from tests.model.states import Case, Message, Row, Slot
 from tests.proof.world import START
 
 T = TypeVar("T")
+
+BURIAL = 99
+"""In place of a delivery's number, in the claim id of whoever ends a job by its dead letter."""
 
 
 class Decisions:
@@ -56,6 +59,17 @@ class Decisions:
             return _row(decide.after_attempt(job, outcome, now=START, spread=0.5), row)
 
         return self._once(("recorded", row, how), ask)
+
+    def buried(self, row: Row, generation: int, message: Message) -> Row | None:
+        def ask() -> Row | None:
+            job, entry = self._job(row), Entry("j", generation)
+            ticket = Ticket("t", (entry,) * len(message.entries))
+            delivery = Delivery(str(message.id), message.number + 1, b"", "", NO_DELAY)
+            claim = str(100 * message.id + BURIAL)
+            after = decide.given_up(job, entry, ticket, delivery, claim_id=claim, now=START)
+            return row if after == job else _row(after, row)
+
+        return self._once(("buried", row, generation, message.id, message.number, len(message.entries)), ask)
 
     def wanted(self, name: str, row: Row | None) -> Row | None:
         """The row after an operation; the same if it is refused."""

@@ -38,6 +38,7 @@ def merged(state: State, *, is_over: bool, are_generations_fresh: bool) -> State
         outbox=frozenset(_promises(tuple(state.outbox), generations)),
         messages=tuple(_message(message, etags, generations) for message in state.messages),
         slots=tuple(_slot(slot, etags, generations) for slot in state.slots),
+        promised=_promises(state.promised, generations),
         pusher=(state.pusher[0], tuple(_etag(job, etag, etags) for job, etag in enumerate(state.pusher[1]))),
         operator=(which, call, knows),
         sweeper=(state.sweeper[0], *_promises((state.sweeper[1],), generations)),

@@ -47,6 +47,10 @@ class Case:
     losses: int = 0
     """Of leases."""
     lost_replies: int = 0
+    dead_letters: int = 0
+    """Of messages that the broker gives up: delivered too often, or expired."""
+    edits: bool = True
+    """Whether a message can be put back with new content, as in a Storage queue; else another is sent in its place."""
     rules: Rules = field(default_factory=Rules)
 
 
@@ -70,6 +74,8 @@ class Message(NamedTuple):
     """Job, generation, and the row's etag (0: a reference)."""
     is_held: bool = False
     number: int = 0
+    is_dead: bool = False
+    """The broker has given it up: only the sweeper reads it."""
 
 
 class Slot(NamedTuple):
@@ -106,12 +112,15 @@ class State(NamedTuple):
     slots: tuple[Slot, ...]
     pusher: tuple[str, tuple[int, ...]]
     """Its next call, and the etags it knows."""
+    promised: tuple[Promise, ...]
+    """The outbox rows that it will delete."""
     operator: tuple[int, str, int]
     """Which operation, its next call, and what it knows: an etag or a generation."""
     sweeper: tuple[str, Promise]
     crashes: int
     losses: int
     lost_replies: int
+    dead_letters: int
     accepted: frozenset[tuple[int, int]]
     """Job and execution of the ends that were recorded, while somebody may record them again."""
     cancelled: bool

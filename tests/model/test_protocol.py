@@ -1,7 +1,8 @@
 """The protocol's rules hold in every state of a small world, and each of them is needed: without it one is broken.
 
 I1 no job is lost; I2 one end of an execution is accepted; I3 who was superseded cannot record; I5 a cancelled job is
-not claimed; I6 losses and starts are bounded and counted right; I7 nobody is given a job while another's lease holds.
+not claimed; I6 losses and starts are bounded and counted right; I7 nobody is given a job, and none is given up, while
+another's lease holds; I8 a job is not given up for a ticket that is void.
 (I4, counts equal rows, is in `test_counters.py`.)
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -37,6 +39,13 @@ SCENARIOS = {
     "cancel, then retry": Case(operations=("cancel", "retry"), retries=0),
     "remove, then push again": AGAIN,
     "a slow sweeper": Case(is_sweeper_slow=True),
+    "Service Bus": Case(edits=False),
+    "Service Bus, a chunk": replace(CHUNK, edits=False),
+    "Service Bus, cancel": Case(edits=False, operations=("cancel",)),
+    "a dead letter": Case(edits=False, dead_letters=1),
+    "a dead letter, cancel": Case(edits=False, dead_letters=1, operations=("cancel",)),
+    "a dead letter, retry by the user": Case(edits=False, dead_letters=1, retries=0, operations=("retry",)),
+    "a dead letter, remove, then push again": replace(AGAIN, edits=False, dead_letters=1),
 }
 
 
@@ -57,6 +66,11 @@ FURTHER = {
     ),
     "a chunk, a tail of which is given back, and a lost reply": replace(CHUNK, gives_back=True, lost_replies=1),
     "a chunk, cancelled and given back": replace(CHUNK, gives_back=True, may_fail=False, operations=("cancel",)),
+    "Service Bus, a lost lease and a lost reply": Case(edits=False, losses=1, lost_replies=1),
+    "Service Bus, a duplicate and a lost lease": Case(edits=False, duplicates=1, losses=1),
+    "a dead letter of a chunk and a crash": replace(CHUNK, edits=False, dead_letters=1, crashes=1),
+    "a dead duplicate and a lost lease": Case(edits=False, duplicates=1, losses=1, dead_letters=1),
+    "two dead letters and a lost lease": Case(edits=False, losses=1, dead_letters=2),
 }
 
 
@@ -163,6 +177,37 @@ WITHOUT = {
 
 @pytest.mark.parametrize(("case", "broken"), WITHOUT.values(), ids=WITHOUT)
 def test_protocol_needs(case: Case, broken: str) -> None:
+    assert broken in explore(case).wrong
+
+
+def of_any_message(job: Job, entry: Entry, ticket: Ticket, delivery: Delivery, **known: Any) -> Job | None:
+    job = replace(job, message_id=delivery.message_id)
+    return GIVEN_UP(job, entry, ticket, delivery, **known)
+
+
+def of_any_generation(job: Job, entry: Entry, ticket: Ticket, delivery: Delivery, **known: Any) -> Job | None:
+    return GIVEN_UP(job, replace(entry, generation=job.generation), ticket, delivery, **known)
+
+
+def of_nothing_that_runs(job: Job, entry: Entry, ticket: Ticket, delivery: Delivery, **known: Any) -> Job | None:
+    return job if job.state is JobState.RUNNING else GIVEN_UP(job, entry, ticket, delivery, **known)
+
+
+GIVEN_UP = decide.given_up
+DEAD = Case(edits=False, dead_letters=1)
+BURIAL_WITHOUT = {
+    "message identity": (of_any_message, replace(DEAD, duplicates=1), "I7"),
+    "generations": (of_any_generation, replace(DEAD, operations=("retry",), retries=0, duplicates=1), "I8"),
+    "the jobs of lost workers": (of_nothing_that_runs, replace(DEAD, crashes=1), "I1"),
+}
+
+
+@pytest.mark.parametrize(("mutation", "case", "broken"), BURIAL_WITHOUT.values(), ids=BURIAL_WITHOUT)
+def test_burial_needs_each_of_its_rules(
+    mutation: Callable[..., Job | None], case: Case, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decide, "given_up", mutation)
+
     assert broken in explore(case).wrong
 
 

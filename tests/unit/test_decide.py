@@ -13,6 +13,7 @@ from jobq.core.decide import (
     after_attempt,
     claimed,
     given_back,
+    given_up,
     judge,
     may_try_again,
     retry_delay,
@@ -220,3 +221,53 @@ def test_backoff_doubles_and_is_spread_by_a_quarter(failures: int, seconds: int)
 
 def test_backoff_is_never_over_five_minutes() -> None:
     assert retry_delay(10, 1) == retry_delay(10_000, 1) == LONGEST_RETRY
+
+
+def after_burial(job: Job, message_id: str = "m1", ticket: Ticket = TICKET) -> Job | None:
+    letter = Delivery(message_id, 11, b"", "receipt", timedelta(minutes=5), dead_reason="MaxDeliveryCountExceeded")
+    return given_up(job, ENTRY, ticket, letter, claim_id="c9", now=NOW)
+
+
+def test_queued_job_fails_with_its_ticket_and_says_why() -> None:
+    job = after_burial(QUEUED)
+
+    assert job is not None
+    assert (job.state, job.reason, job.tries, job.claim) == (JobState.FAILED, Reason.LOST, {}, "c9")
+    assert job.message == "the broker gave its ticket up after 10 deliveries (MaxDeliveryCountExceeded)"
+
+
+def test_running_job_whose_worker_was_lost_fails_with_its_ticket_and_the_loss_is_counted() -> None:
+    job = after_burial(RUNNING)
+
+    assert job is not None
+    assert (job.state, job.reason, job.tries) == (JobState.FAILED, Reason.LOST, {Reason.LOST: 1})
+
+
+def test_replacement_of_a_checked_out_ticket_speaks_for_its_job() -> None:
+    job = after_burial(replace(RUNNING, next_ticket="t"), "m2")
+
+    assert job is not None
+    assert job.state is JobState.FAILED
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        replace(RUNNING, message_id="m2"),
+        replace(QUEUED, generation=8),
+        replace(QUEUED, generation=8, message_id="m1", delivery=2),
+        replace(RUNNING, state=JobState.SUCCEEDED),
+        replace(RUNNING, state=JobState.CANCELLED),
+    ],
+    ids=["running under another", "queued anew", "queued anew by whoever held it", "succeeded", "cancelled"],
+)
+def test_job_that_another_ticket_speaks_for_is_left_alone(job: Job) -> None:
+    assert after_burial(job) == job
+
+
+def test_dead_letter_of_a_job_whose_end_was_asked_for_ends_it_so() -> None:
+    cancelled = after_burial(replace(RUNNING, cancel_requested=True))
+
+    assert cancelled is not None
+    assert (cancelled.state, cancelled.reason) == (JobState.CANCELLED, Reason.CANCELLED)
+    assert after_burial(replace(RUNNING, cancel_requested=True, remove_requested=True)) is None

@@ -114,13 +114,17 @@ class RealmApi:
         return await self._each(self._narrowed(chosen), lambda job_id: operate.leave_lane(self.realm, job_id, lane))
 
     async def sweep(self, *, repair: bool = False) -> Document:
-        """`outbox_rows, folded, dead_workers, repaired`. `repair` also queues again whatever no worker holds."""
+        """`outbox_rows, folded, dead_workers, dead_letters, repaired`.
+
+        `repair` also queues again whatever no worker holds.
+        """
         swept = await sweep(self.realm, patience=NO_DELAY if repair else PATIENCE)
         repaired = await repair_orphans(self.realm) if repair else 0
         return {
             "outbox_rows": swept.outbox_rows,
             "folded": swept.folded,
             "dead_workers": swept.dead_workers,
+            "dead_letters": swept.dead_letters,
             "repaired": repaired,
         }
 

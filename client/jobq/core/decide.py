@@ -77,6 +77,24 @@ def claimed(job: Job, verdict: Verdict, *, claim_id: str, delivery: Delivery, wo
     )
 
 
+def given_up(job: Job, entry: Entry, ticket: Ticket, delivery: Delivery, *, claim_id: str, now: datetime) -> Job | None:
+    """What becomes of a job whose ticket is a dead letter: it fails if that was its right to be tried, else it stays.
+
+    Nobody holds a dead letter: whoever had claimed under it has lost the lease. None where the row goes.
+    """
+    is_named = delivery.message_id == job.message_id or (job.next_ticket != "" and job.next_ticket == ticket.id)
+    is_its_own = is_named if job.state is JobState.RUNNING else job.generation == entry.generation
+    if job.state.is_final or not is_its_own:
+        return job
+    if job.remove_requested:
+        return None
+    if job.cancel_requested:
+        return ended(job, JobState.CANCELLED, Reason.CANCELLED, "cancelled; its worker was lost", now, claim_id)
+    tries = job.tried(Reason.LOST) if job.state is JobState.RUNNING else job.tries
+    why = f"the broker gave its ticket up after {delivery.number - 1} deliveries ({delivery.dead_reason})"
+    return ended(replace(job, tries=tries), JobState.FAILED, Reason.LOST, why, now, claim_id)
+
+
 def ended(job: Job, state: JobState, reason: Reason | None, message: str, now: datetime, claim_id: str) -> Job:
     return job.moved_to(
         state, reason=reason, message=message, ended_at=now, claim=claim_id, cancel_requested=False, due_at=None

@@ -113,6 +113,8 @@ class QueueLimits:
     """Whether messages are received in the order they were sent."""
     waits: bool
     """Whether `receive` waits at the backend, without polling, until there is something."""
+    dead_letters: str = ""
+    """Added to a queue's name, the name of the queue of what the broker gave up to deliver; "" where it never does."""
     poll_seconds: float = 0.3
     """How often to ask an empty queue while people are at work; each question may cost a transaction."""
     idle_poll_seconds: float = 12.0
@@ -133,6 +135,8 @@ class Delivery:
     lease: timedelta
     """How long it is held, from the return of the call that gave it: about what was asked for, unless the backend has a
     lock time of its own."""
+    dead_reason: str = ""
+    """Why the broker gave it up, of a message in a queue of dead letters."""
 
 
 class TicketQueue(Protocol):
@@ -204,14 +208,14 @@ class Stack(Protocol):
         ...
 
     @property
-    def table(self) -> Table: ...
-
-    @property
-    @property
     def tables(self) -> str:
         """The storage account with the table and the blobs, where the address does not say it; else ""."""
         ...
 
+    @property
+    def table(self) -> Table: ...
+
+    @property
     def blobs(self) -> BlobStore: ...
 
     def queue(self, name: str) -> TicketQueue:

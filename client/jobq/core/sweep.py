@@ -1,4 +1,4 @@
-"""Keeping a realm in order: outbox repair, folding of counters, rows of dead workers.
+"""Keeping a realm in order: outbox repair, folding of counters, rows of dead workers, the broker's dead letters.
 
 A timer does it, `jobq sweep` does it, and every worker does it, at most once a minute under a lease row.
 """
@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from jobq.core.dead_letters import read_dead_letters
 from jobq.core.listing import Filter, each_job
 from jobq.core.operate import change
 from jobq.core.outbox import PATIENCE, repair_all
@@ -38,18 +39,20 @@ class Swept:
     outbox_rows: int = 0
     folded: int = 0
     dead_workers: int = 0
+    dead_letters: int = 0
     repaired: int = 0
 
     @property
     def is_clean(self) -> bool:
-        return not (self.outbox_rows or self.folded or self.dead_workers or self.repaired)
+        return self == Swept()
 
 
 async def sweep(realm: Realm, *, patience: timedelta = PATIENCE) -> Swept:
     """Safe to run at any time, by any number at once."""
     rows = await repair_all(realm, patience=patience)
     folded = sum([await _fold_shard(realm, shard) for shard in range(SHARDS)])
-    return Swept(outbox_rows=rows, folded=folded, dead_workers=await forget_dead(realm))
+    gone = await forget_dead(realm)
+    return Swept(outbox_rows=rows, folded=folded, dead_workers=gone, dead_letters=await read_dead_letters(realm))
 
 
 async def sweep_if_due(realm: Realm, holder: str) -> Swept | None:

@@ -6,6 +6,7 @@ import logging
 from datetime import timedelta
 
 from jobq.core.lease import TicketLease
+from jobq.core.ports import Delivery
 from jobq.core.realm import Realm
 from jobq.core.rows import INLINE_BYTES
 from jobq.core.transition import move
@@ -30,13 +31,15 @@ async def keep_undecodable(realm: Realm, lane: str, lease: TicketLease, why: str
             logger.warning("gave back message %s of lane %s: %s", delivery.message_id, lane, why)
             await lease.release(delivery.body, delay=timedelta(seconds=delivery.number))
             return
-        await _keep(realm, lane, delivery.message_id, delivery.body, why)
+        await keep(realm, lane, delivery, why)
         await lease.complete()
     except (LeaseLost, ReplyLost) as error:
         logger.warning("left message %s of lane %s: %s", delivery.message_id, lane, error)
 
 
-async def _keep(realm: Realm, lane: str, message_id: str, body: bytes, why: str) -> None:
+async def keep(realm: Realm, lane: str, delivery: Delivery, why: str) -> None:
+    """Store a message as a failed job, unless it is stored already. Raises ReplyLost, Unreachable."""
+    message_id, body = delivery.message_id, delivery.body
     job_id = f"{BATCH}-{lane}-{message_id}"
     key = f"payload/{realm.name}/{job_id}"
     await realm.stack.blobs.put(key, body)

@@ -29,5 +29,6 @@ def command(session: Session, repair: bool, output: str) -> None:
         f"completed {how_many(done['outbox_rows'], 'interrupted step')}, "
         f"folded {how_many(done['folded'], 'counter row')}, "
         f"forgot {how_many(done['dead_workers'], 'dead worker')}, "
+        f"read {how_many(done['dead_letters'], 'dead letter')}, "
         f"queued {how_many(done['repaired'])} again"
     )
