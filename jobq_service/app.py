@@ -18,6 +18,7 @@ def create_app(realms: Realms, *, max_body_bytes: int = DEFAULT_BODY_BYTES) -> F
     It has no lifespan: Functions does not run one. It checks no keys: the host does, or `jobq_service.guard`.
     """
     logging.getLogger("azure").setLevel(logging.WARNING)  # a line for each request to storage, otherwise
+    logging.getLogger("azure.servicebus").setLevel(logging.CRITICAL)  # tracebacks of what becomes an error of ours
     app = FastAPI(
         title="jobq",
         openapi_url=openapi.URL,

@@ -22,6 +22,8 @@ class ServiceSettings:
     base: Settings
     storage: str = ""
     """A Storage account without a realm, from JOBQ_STORAGE: all that a deployed control plane has to know."""
+    servicebus: str = ""
+    """A Service Bus namespace, from JOBQ_SERVICEBUS, where tickets travel through one; the account has the rows."""
     max_body_bytes: int = DEFAULT_BODY_BYTES
     """Of a request, both as sent and inflated."""
     serve_keys: str = field(default="", repr=False)
@@ -29,9 +31,11 @@ class ServiceSettings:
 
     def address(self) -> Address:
         """Where the realms are; its own realm does not matter. Raises BadInput where nothing says it."""
-        if self.base.queue or not self.storage:
+        if self.base.queue or not (self.storage or self.servicebus):
             return parse_address(self.base.address_text())
-        return parse_address(f"{self.storage}/{_ANY_REALM}")
+        if not self.servicebus:
+            return parse_address(f"{self.storage}/{_ANY_REALM}")
+        return replace(parse_address(f"sb://{self.servicebus}/{_ANY_REALM}"), tables=self.base.tables or self.storage)
 
     def stack(self) -> Stack:
         return open_stack(from_anywhere(self.address()), self.base)
@@ -43,6 +47,7 @@ def read_service_settings(environ: Mapping[str, str] | None = None, *, queue: st
     return ServiceSettings(
         base=read_settings(env, queue=queue),
         storage=env.get("JOBQ_STORAGE", ""),
+        servicebus=env.get("JOBQ_SERVICEBUS", ""),
         max_body_bytes=_whole(env, "JOBQ_MAX_BODY_BYTES", DEFAULT_BODY_BYTES),
         serve_keys=env.get("JOBQ_SERVE_KEYS", ""),
     )

@@ -1,13 +1,15 @@
-"""What all tests share: one Azurite a process (so one for each xdist worker), started when first asked for."""
+"""What tests share: one Azurite a process (so one for each xdist worker), and for each test that asks a broker."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from tests.azurite import Azurite, AzuriteMissing, running_azurite
+from tests.broker import Broker, QueueSpec
+from tests.service_bus import ANY_QUEUE
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +28,20 @@ def azurite_process() -> Iterator[Azurite]:
 def azurite(azurite_process: Azurite) -> str:
     """The connection string of this process's Azurite."""
     return azurite_process.connection_string
+
+
+@pytest.fixture
+def queues() -> QueueSpec:
+    """What the broker's queues are like; tests override it."""
+    return ANY_QUEUE
+
+
+@pytest.fixture
+async def broker(queues: QueueSpec) -> AsyncIterator[Broker]:
+    """A Service Bus broker of the test's own, whose queues are there when asked for. Nobody may break its protocol."""
+    async with Broker(template=queues) as broker:
+        yield broker
+    assert broker.violations == []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -65,7 +66,7 @@ class Backend(Protocol):
     def realms(self) -> Document: ...
 
     def where(self) -> Document:
-        """`address`: what a worker pulls from directly."""
+        """`address`: what a worker pulls from directly; `tables`: the account with its rows, if that does not tell."""
         ...
 
     def close(self) -> None: ...
@@ -88,7 +89,8 @@ def direct_address(address: Address, settings: Settings) -> Address:
         return address
     backend = open_backend(address, settings)
     try:
-        direct = addresses.parse_address(str(backend.where()["address"]))
+        where = backend.where()
+        direct = replace(addresses.parse_address(str(where["address"])), tables=str(where.get("tables", "")))
     finally:
         backend.close()
     # A folder that is missing here would be made, and look like an empty queue.

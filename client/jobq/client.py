@@ -65,11 +65,14 @@ class Client:
     the environment and the configuration files say so. All methods raise subclasses of JobqError.
     """
 
-    def __init__(self, queue: str = "", *, connection_string: str = "", key: str = "") -> None:
+    def __init__(
+        self, queue: str = "", *, connection_string: str = "", servicebus_connection_string: str = "", key: str = ""
+    ) -> None:
         settings = read_settings(queue=queue)
         settings = replace(
             settings,
             connection_string=connection_string or settings.connection_string,
+            servicebus_connection_string=servicebus_connection_string or settings.servicebus_connection_string,
             key=key or settings.key,
             keys={} if key else settings.keys,
         )

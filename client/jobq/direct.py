@@ -21,9 +21,13 @@ T = TypeVar("T")
 
 
 class DirectBackend:
-    """Opened at its first question, closed with `close`. Use it from one thread at a time."""
+    """Opened at its first question, closed with `close`. Use it from one thread at a time.
+
+    Raises BadInput, at once, where the settings lack what the address needs.
+    """
 
     def __init__(self, address: Address, settings: Settings) -> None:
+        connect.check_settings(address, settings)
         self._address = address
         self._settings = settings
         self._loop: _LoopThread | None = None
@@ -86,7 +90,9 @@ class DirectBackend:
         place = self._address.place
         if self._address.backend is Backend.LOCAL:
             place = str(Path(place).resolve())
-        return {"address": str(Address(self._address.backend, place, self._address.realm))}
+        address = Address(self._address.backend, place, self._address.realm)
+        is_apart = address.backend is Backend.SERVICE_BUS
+        return {"address": str(address), "tables": self._settings.tables if is_apart else ""}
 
     def close(self) -> None:
         """Ends what still runs. Idempotent."""

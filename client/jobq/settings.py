@@ -2,8 +2,8 @@
 
 The first that says something wins: an option, the queue given first on the command line, the environment,
 `.jobq.toml` (here or in a folder above), `~/.config/jobq.toml`, `/etc/jobq.toml`. Names of jobq's ancestors are read
-as aliases. A file may hold `queue`, `connection_string`, `key`, `enqueue_key`, `status_key`, `manage_key` and
-`checkout_key`.
+as aliases. A file may hold `queue`, `tables`, `connection_string`, `servicebus_connection_string`, `key`,
+`enqueue_key`, `status_key`, `manage_key` and `checkout_key`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PRIVILEGES = ("enqueue", "status", "manage", "checkout")
 """Of the HTTP control plane: each may have a key of its own."""
 
 _KEYS = ("key", *(f"{privilege}_key" for privilege in PRIVILEGES))
-_KNOWN = ("queue", "connection_string", *_KEYS)
+_KNOWN = ("queue", "tables", "connection_string", "servicebus_connection_string", *_KEYS)
 _SYSTEM = Path("/etc/jobq.toml")
 
 
@@ -31,8 +31,12 @@ class Settings:
 
     queue: str = ""
     """The address of a realm."""
+    tables: str = ""
+    """The storage account with the rows and blobs of realms on Service Bus."""
     connection_string: str = field(default="", repr=False)
     """Of a storage account, for Azurite and tests; a login (Entra ID) is used without it."""
+    servicebus_connection_string: str = field(default="", repr=False)
+    """Of a Service Bus namespace, for its emulator and tests; a login is used without it."""
     key: str = field(default="", repr=False)
     """Of the HTTP control plane's functions."""
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -54,8 +58,7 @@ def read_settings(
     """`queue`: as given on the command line. Raises BadInput, naming the file, for one that cannot be understood."""
     env = os.environ if environ is None else environ
     found = {"queue": queue or _queue_of(env)}
-    found["connection_string"] = env.get("JOBQ_CONNECTION_STRING", "")
-    found |= {name: env.get(f"JOBQ_{name.upper()}", "") for name in _KEYS}
+    found |= {name: env.get(f"JOBQ_{name.upper()}", "") for name in _KNOWN if name != "queue"}
     is_given = bool(found["queue"])
     for file in _files(env, folder or Path.cwd(), system):
         # A nearer file's queue never gets a farther file's key: a folder that others made may name a host of theirs.
@@ -64,8 +67,7 @@ def read_settings(
             if not found[name] and not (is_foreign and name in _KEYS):
                 found[name] = value
     return Settings(
-        queue=found["queue"],
-        connection_string=found["connection_string"],
+        **{name: found[name] for name in _KNOWN if name not in _KEYS},
         key=found["key"],
         keys={privilege: key for privilege in PRIVILEGES if (key := found[f"{privilege}_key"])},
     )

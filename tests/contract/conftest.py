@@ -1,4 +1,7 @@
-"""The stacks that every promise of the ports is checked on. A new backend is one more entry in `STACKS`."""
+"""The stacks that every promise of the ports is checked on. A new backend is one more entry in `STACKS`.
+
+Service Bus has queues only, so its table and blobs are another's; see `QUEUES`.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,14 @@ import pytest
 
 from jobq.adapters.local import LocalStack, MemoryStack
 from jobq.core.ports import BlobStore, Delivery, Stack, Table, TicketQueue
+from tests.broker.clock import MovedClock
+from tests.service_bus import on_service_bus
 
 STACKS = ["memory", "local", "azurite"]
+QUEUES = [*STACKS, "servicebus"]
 PATIENCE = timedelta(seconds=20)
-
-
-class MovedClock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+MOMENT = timedelta(milliseconds=2)
+"""Brokers tell times in whole milliseconds, and keep them finer."""
 
 
 @pytest.fixture
@@ -35,6 +33,10 @@ def clock() -> MovedClock:
 
 @pytest.fixture(params=STACKS)
 async def stack(request: pytest.FixtureRequest, tmp_path: Path, clock: MovedClock) -> AsyncIterator[Stack]:
+    if request.param == "servicebus":
+        async with on_service_bus(MemoryStack(clock), clock) as stack:
+            yield stack
+        return
     stack = _open(request, tmp_path, clock)
     yield stack
     await stack.close()
@@ -78,11 +80,11 @@ Receive = Callable[..., Awaitable[list[Delivery]]]
 @pytest.fixture
 def receive_after(stack: Stack, clock: MovedClock) -> Receive:
     """`await receive_after(passed, queue, limit, lease=…)`: what comes once `passed` is over."""
-    has_moved_clock = isinstance(stack, LocalStack | MemoryStack)
+    is_at_once = isinstance(stack, LocalStack | MemoryStack)
 
     async def receive(passed: timedelta, queue: TicketQueue, limit: int = 1, *, lease: timedelta) -> list[Delivery]:
-        clock.now += passed.total_seconds()
-        deadline = time.monotonic() + (0 if has_moved_clock else (passed + PATIENCE).total_seconds())
+        clock.move(passed + MOMENT)
+        deadline = time.monotonic() + (0 if is_at_once else (passed + PATIENCE).total_seconds())
         while not (got := await queue.receive(limit, lease=lease)) and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
         return got

@@ -13,6 +13,9 @@ import pytest
 
 from jobq.core.ports import Delivery, Stack, TicketQueue
 from jobq.errors import LeaseLost, TooLarge
+from tests.contract.conftest import QUEUES
+
+pytestmark = pytest.mark.parametrize("stack", QUEUES, indirect=True)
 
 LEASE = timedelta(minutes=5)
 SHORT = timedelta(seconds=1)

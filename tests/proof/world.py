@@ -25,8 +25,8 @@ LEASE = timedelta(minutes=10)
 class Clock:
     """Seconds for queues, times for rows, both from the same moved moment."""
 
-    def __init__(self) -> None:
-        self.moment = START
+    def __init__(self, start: datetime = START) -> None:
+        self.moment = start
 
     def now(self) -> datetime:
         return self.moment
@@ -41,9 +41,9 @@ class Clock:
 class World:
     """A stack and its clock; `realm()` is one more process's view of it."""
 
-    def __init__(self, stack: Stack | None = None, *, name: str = REALM) -> None:
+    def __init__(self, stack: Stack | None = None, *, name: str = REALM, clock: Clock | None = None) -> None:
         self.name = name
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.stack = stack or MemoryStack(self.clock.seconds)
         self._processes = count()
         self.realm = self.process()

@@ -65,7 +65,7 @@ class AzureClients:
     def from_account(cls, account: str, credential: AsyncTokenCredential, patience: Patience) -> AzureClients:
         """By the account's name (see `Account.from_name`). The credential stays the caller's."""
         known = Account.from_name(account)
-        identity, options = Identity(known, credential), _options(patience)
+        identity, options = Identity(f"storage account {known.name}", credential), _options(patience)
 
         def blobs() -> BlobServiceClient:
             from azure.storage.blob.aio import BlobServiceClient

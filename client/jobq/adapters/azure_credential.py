@@ -1,4 +1,4 @@
-"""An Azure identity whose failures are told apart from those of the storage account."""
+"""An Azure identity whose failures are told apart from those of what it is shown to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError
 
-from jobq.adapters.azure_account import Account
 from jobq.errors import NotAllowed, Unreachable
 
 
@@ -17,11 +16,12 @@ class Identity:
     """Hands out the tokens of another credential, which stays open.
 
     Raises NotAllowed or Unreachable when there is none. From inside an SDK, azure-identity's own errors look like a
-    refusal of the account, or like a request of ours that broke; but nothing was sent then.
+    refusal of the service, or like a request of ours that broke; but nothing was sent then.
     """
 
-    def __init__(self, account: Account, credential: AsyncTokenCredential) -> None:
-        self._account = account
+    def __init__(self, target: str, credential: AsyncTokenCredential) -> None:
+        """`target`: what the tokens are for, in messages: `storage account lab`."""
+        self._target = target
         self._credential = credential
 
     async def get_token(
@@ -37,7 +37,7 @@ class Identity:
                 *scopes, claims=claims, tenant_id=tenant_id, enable_cae=enable_cae, **kwargs
             )
         except AzureError as error:
-            raise _no_token(self._account.name, error) from error
+            raise _no_token(self._target, error) from error
 
     async def close(self) -> None:
         """Nothing: the credential belongs to whoever opened it."""
@@ -54,12 +54,12 @@ class Identity:
         await self.close()
 
 
-def _no_token(account: str, error: AzureError) -> NotAllowed | Unreachable:
+def _no_token(target: str, error: AzureError) -> NotAllowed | Unreachable:
     kind = type(error).__name__  # not the message: it can be long, and may quote what the caller keeps secret
     if not isinstance(error, ClientAuthenticationError):
-        return Unreachable(f"no token for storage account {account}: the sign-in service did not answer ({kind})")
+        return Unreachable(f"no token for {target}: the sign-in service did not answer ({kind})")
     return NotAllowed(
-        f"no Azure identity to reach storage account {account} with: run `az login` (with `--tenant` if the account "
-        "is in another one), or give this machine a managed identity, or set AZURE_TENANT_ID, AZURE_CLIENT_ID "
-        f"and AZURE_CLIENT_SECRET ({kind})"
+        f"no Azure identity to reach {target} with: run `az login` (with `--tenant` if it is in another one), or give "
+        "this machine a managed identity, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET "
+        f"({kind})"
     )

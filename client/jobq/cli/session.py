@@ -26,6 +26,8 @@ class Session:
 
         self.is_verbose = self.is_verbose or is_verbose
         logging.basicConfig(format="%(asctime)s %(levelname)s: %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
+        # The SDK prints a traceback for what an adapter turns into an error of ours.
+        logging.getLogger("azure.servicebus").setLevel(logging.CRITICAL)
         if self.is_verbose:
             logging.getLogger("jobq").setLevel(logging.INFO)
 

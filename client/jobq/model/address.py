@@ -29,6 +29,8 @@ class Address:
     place: str
     """Account, namespace, base URL up to `/api` without the slash, or folder."""
     realm: str
+    tables: str = ""
+    """The storage account with the rows and blobs of a realm on Service Bus, if it is known with the address."""
 
     def __str__(self) -> str:
         prefix = {Backend.LOCAL: "local:", Backend.SERVICE_BUS: "sb://"}.get(self.backend, "")
