@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.ai4s import peer
+from bench.backends import backends
 from bench.drain import drain
 from bench.embedded import embedded
 from bench.help import help as help_
@@ -29,6 +30,7 @@ FIGURES: dict[str, Callable[[Options], Table]] = {
     "push": push,
     "drain": drain,
     "embedded": embedded,
+    "backends": backends,
     "latency": latency,
     "idle": idle,
     "status": status,

@@ -1,4 +1,4 @@
-"""A fresh place for a queue: Azurite in memory or a folder, its environment, and jobq's command line on it."""
+"""A fresh place for a queue (Azurite in memory, with a Service Bus broker or without, or a folder), and jobq on it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,51 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.machine import ROOT
 from bench.processes import Failed, Usage, run
+from jobq import Client
 from jobq.connect import open_stack
 from jobq.core.ports import Stack
 from jobq.model.address import parse_address
 from jobq.settings import Settings
 from tests.azurite import ACCOUNT, running_azurite
 
-Kind = Literal["azurite", "local"]
+Kind = Literal["azurite", "local", "servicebus"]
 JOBQ = Path(sys.executable).parent / "jobq"
 TAG = "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """The loopback Service Bus broker, as a process of its own."""
+
+    process: subprocess.Popen[str]
+    connection_string: str
+
+    def counts(self) -> dict[str, int]:
+        """What it has done, by kind; it ends with that. Raises Failed if somebody has broken its protocol."""
+        out, _ = self.process.communicate()
+        said: dict[str, Any] = json.loads(out.splitlines()[-1])
+        if said["violations"]:
+            raise Failed(f"the protocol of Service Bus was broken: {said['violations'][0]}")
+        return said["counts"]  # type: ignore[no-any-return]  # as the broker wrote it
+
+
+@contextmanager
+def running_bus() -> Iterator[Bus]:
+    command = [sys.executable, "-m", "tests.broker", "--any", "lock=1m,max-delivery=1000", "--until-eof"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        process.stdout.readline()
+        yield Bus(process, process.stdout.readline().strip())
+        process.communicate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +63,27 @@ class Store:
     connection_string: str
     folder: Path
     """Where commands run; nothing in it configures jobq."""
+    bus: Bus | None = None
 
     @property
     def env(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("JOBQ", "RESTQ", "APPLICATION"))}
         own = {"JOBQ": self.queue, "JOBQ_CONNECTION_STRING": self.connection_string, "HOME": str(self.folder)}
+        if self.bus:
+            own["JOBQ_SERVICEBUS_CONNECTION_STRING"] = self.bus.connection_string
         return kept | own | {"XDG_CONFIG_HOME": str(self.folder), "PYTHONPATH": str(ROOT)}
 
+    @property
+    def settings(self) -> Settings:
+        bus = self.bus.connection_string if self.bus else ""
+        return Settings(connection_string=self.connection_string, servicebus_connection_string=bus)
+
     def stack(self) -> Stack:
-        return open_stack(parse_address(self.queue), Settings(connection_string=self.connection_string))
+        return open_stack(parse_address(self.queue), self.settings)
+
+    def client(self) -> Client:
+        bus = self.settings.servicebus_connection_string
+        return Client(self.queue, connection_string=self.connection_string, servicebus_connection_string=bus)
 
     def jobq(self, *words: str, lines: Path | None = None, samples: bool = True) -> Usage:
         """The command line as a whole process."""
@@ -82,8 +123,13 @@ def fresh_store(kind: Kind) -> Iterator[Store]:
         if kind == "local":
             yield Store(f"local:{folder}/q/bench", "", Path(folder))
             return
-        with running_azurite(in_memory=True) as azurite:
-            yield Store(f"{ACCOUNT}/bench", azurite.connection_string, Path(folder))
+        with ExitStack() as running:
+            azurite = running.enter_context(running_azurite(in_memory=True))
+            if kind == "azurite":
+                yield Store(f"{ACCOUNT}/bench", azurite.connection_string, Path(folder))
+            else:
+                bus = running.enter_context(running_bus())
+                yield Store("sb://bench/bench", azurite.connection_string, Path(folder), bus)
 
 
 def job_lines(store: Store, commands: Sequence[str]) -> Path:

@@ -1,15 +1,25 @@
-"""A realm for real processes, on a folder and on Azurite."""
+"""A realm for real processes, on a folder, on Azurite, and on Service Bus with short locks."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from jobq.core.realm import Realm
+from tests.broker import QueueSpec
 from tests.fault.processes import Processes
+from tests.service_bus import ANY_QUEUE
 from tests.stacks import PLACES, Place, make_place
+
+
+@pytest.fixture
+def queues() -> QueueSpec:
+    """Locks as long as the leases that these tests ask for elsewhere."""
+    return replace(ANY_QUEUE, lock=timedelta(seconds=4))
 
 
 @pytest.fixture(params=PLACES)

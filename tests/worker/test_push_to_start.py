@@ -19,7 +19,9 @@ GENEROSITY = 3
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("place", "seconds"), [("local", 0.2), ("azurite", 0.5)], indirect=["place"])
+@pytest.mark.parametrize(
+    ("place", "seconds"), [("local", 0.2), ("azurite", 0.5), ("servicebus", 0.2)], indirect=["place"]
+)
 async def test_waiting_worker_starts_what_is_pushed_soon(realm: Realm, seconds: float, tmp_path: Path) -> None:
     # Given a worker that waits, and pushes at odd moments
     waited = []
