@@ -22,6 +22,7 @@ from jobq.core.ports import Stack
 from jobq.model.address import parse_address
 from jobq.settings import Settings
 from tests.azurite import ACCOUNT, running_azurite
+from tests.service_bus import broker_process
 
 Kind = Literal["azurite", "local", "servicebus"]
 JOBQ = Path(sys.executable).parent / "jobq"
@@ -42,18 +43,6 @@ class Bus:
         if said["violations"]:
             raise Failed(f"the protocol of Service Bus was broken: {said['violations'][0]}")
         return said["counts"]  # type: ignore[no-any-return]  # as the broker wrote it
-
-
-@contextmanager
-def running_bus() -> Iterator[Bus]:
-    command = [sys.executable, "-m", "tests.broker", "--any", "lock=1m,max-delivery=1000", "--until-eof"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdin is not None
-        process.stdout.readline()
-        yield Bus(process, process.stdout.readline().strip())
-        process.communicate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +117,7 @@ def fresh_store(kind: Kind) -> Iterator[Store]:
             if kind == "azurite":
                 yield Store(f"{ACCOUNT}/bench", azurite.connection_string, Path(folder))
             else:
-                bus = running.enter_context(running_bus())
+                bus = Bus(*running.enter_context(broker_process()))
                 yield Store("sb://bench/bench", azurite.connection_string, Path(folder), bus)
 
 

@@ -16,10 +16,10 @@ from jobq.core.ports import Delivery, Stack
 from jobq.core.realm import Realm
 from tests.proof.actors import Worker
 from tests.proof.world import Clock, World
-from tests.service_bus import on_service_bus
+from tests.service_bus import KINDS, OUTSIDE_LOCK, on_emulator, on_service_bus
 from tests.until import until
 
-STACKS = ["memory", "local", "azurite", "servicebus"]
+STACKS = ["memory", "local", "azurite", *KINDS]
 
 
 @dataclass
@@ -79,6 +79,10 @@ async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "servicebus":
         async with on_service_bus(MemoryStack(clock.seconds), clock.seconds) as stack:
             yield Stage(World(stack, name=name, clock=clock), timedelta(minutes=1))
+        return
+    if request.param == "emulator":
+        async with on_emulator(MemoryStack(clock.seconds), [name, f"{name}-lane-1"]) as stack:
+            yield Stage(World(stack, name=name, clock=clock), OUTSIDE_LOCK)
         return
     stack = _open(request, tmp_path, clock)
     lease = timedelta(seconds=2) if request.param == "azurite" else timedelta(minutes=10)

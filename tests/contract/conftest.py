@@ -17,10 +17,10 @@ import pytest
 from jobq.adapters.local import LocalStack, MemoryStack
 from jobq.core.ports import BlobStore, Delivery, Stack, Table, TicketQueue
 from tests.broker.clock import MovedClock
-from tests.service_bus import on_service_bus
+from tests.service_bus import KINDS, on_emulator, on_service_bus
 
 STACKS = ["memory", "local", "azurite"]
-QUEUES = [*STACKS, "servicebus"]
+QUEUES = [*STACKS, *KINDS]
 PATIENCE = timedelta(seconds=20)
 MOMENT = timedelta(milliseconds=2)
 """Brokers tell times in whole milliseconds, and keep them finer."""
@@ -35,6 +35,11 @@ def clock() -> MovedClock:
 async def stack(request: pytest.FixtureRequest, tmp_path: Path, clock: MovedClock) -> AsyncIterator[Stack]:
     if request.param == "servicebus":
         async with on_service_bus(MemoryStack(clock), clock) as stack:
+            yield stack
+        return
+    if request.param == "emulator":
+        name = request.getfixturevalue("name")
+        async with on_emulator(MemoryStack(clock), [name, f"{name}-lane-1"]) as stack:
             yield stack
         return
     stack = _open(request, tmp_path, clock)
