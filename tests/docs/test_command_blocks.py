@@ -2,7 +2,7 @@
 
 In a `console` block `$ ` begins a command and `> ` continues it; what follows is its output, where `…` stands for
 anything, and `[exit N]` for its exit code when that is not 0. Blocks of one file share a shell. `python` blocks are
-scripts. Storage accounts are Azurite.
+scripts. Storage accounts are Azurite, Service Bus namespaces the loopback broker.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.service_bus import broker_process
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -88,14 +90,22 @@ def pattern_of(output: list[str]) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, "\n".join(output).split("…"))) + r"\s*", re.DOTALL)
 
 
+@pytest.fixture(scope="module")
+def bus() -> Iterator[str]:
+    """The connection string of a Service Bus broker."""
+    with broker_process() as (_, connection_string):
+        yield connection_string
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_command_block_does_what_the_page_says(page: Path, tmp_path: Path, azurite: str) -> None:
+def test_every_command_block_does_what_the_page_says(page: Path, tmp_path: Path, azurite: str, bus: str) -> None:
     # given
     blocks = _BLOCK.findall(page.read_text())
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     keep = {name: value for name, value in os.environ.items() if not name.startswith("JOBQ")}
-    env = {**keep, "PATH": path, "HOME": str(tmp_path), "JOBQ_CONNECTION_STRING": azurite, "COLUMNS": "200"}
+    stores = {"JOBQ_CONNECTION_STRING": azurite, "JOBQ_SERVICEBUS_CONNECTION_STRING": bus}
+    env = {**keep, **stores, "PATH": path, "HOME": str(tmp_path), "COLUMNS": "200"}
     shell = Shell(tmp_path, env)
     try:
         for kind, block in blocks:

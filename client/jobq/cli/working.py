@@ -22,7 +22,10 @@ def worker_options(function: F) -> F:
         function
     )
     function = option("--grace", type=DURATION, default="120s", help="From SIGTERM to SIGKILL of a job.")(function)
-    lease_help = "How long a job of a dead worker stays hidden; it is renewed while the job runs."
+    lease_help = (
+        "How long a job of a dead worker stays hidden; it is renewed while the job runs. "
+        "On Service Bus the queue's own lock duration takes its place."
+    )
     function = option("--visibility-timeout", type=LEASE, default="10m", help=lease_help)(function)
     return verbose_option(function)
 
