@@ -102,8 +102,18 @@ def test_a_file_that_somebody_else_left_is_passed_over(
 
 
 def test_a_connection_string_or_key_is_never_shown(read: Read) -> None:
-    settings = read(JOBQ_KEY="hidden1", JOBQ_STATUS_KEY="hidden2", JOBQ_CONNECTION_STRING="hidden3")
+    keys = {"JOBQ_KEY": "hidden1", "JOBQ_STATUS_KEY": "hidden2"}
+    strings = {"JOBQ_CONNECTION_STRING": "hidden3", "JOBQ_SERVICEBUS_CONNECTION_STRING": "hidden4"}
+    settings = read(**keys, **strings)
+    assert settings.servicebus_connection_string == "hidden4"
     assert "hidden" not in repr(settings)
+
+
+def test_where_the_rows_of_a_service_bus_realm_are(read: Read, files: dict[str, Path]) -> None:
+    files[HERE].write_text('queue = "sb://mybus/exp7"\ntables = "mystorage"')
+    settings = read()
+    assert (settings.queue, settings.tables) == ("sb://mybus/exp7", "mystorage")
+    assert read(JOBQ_TABLES="other").tables == "other"
 
 
 def test_the_command_line_uses_the_file_of_the_folder(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
