@@ -12,7 +12,15 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LIBRARIES = ("jobq", "aiohttp", "azure-core", "azure-identity", "azure-data-tables", "azure-storage-queue")
+LIBRARIES = (
+    "jobq",
+    "aiohttp",
+    "azure-core",
+    "azure-identity",
+    "azure-data-tables",
+    "azure-storage-queue",
+    "azure-servicebus",
+)
 
 
 @dataclass(frozen=True, slots=True)
