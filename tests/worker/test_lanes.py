@@ -24,11 +24,12 @@ FOR_EVER = 600.0
 
 
 class WaitingQueue:
-    """A queue in memory that can be waited at. It counts who waits, tells what came, and fails when it is told to."""
+    """A queue in memory that can be waited at. It counts who asks and waits, tells what came, and fails when it is told to."""
 
     def __init__(self, queue: TicketQueue) -> None:
         self.limits = QueueLimits(**{name: getattr(LIMITS, name) for name in LIMITS.__slots__} | {"waits": True})
         self.waiting = 0
+        self.asked = 0
         self.fails = False
         self.on_received: Callable[[], None] = lambda: None
         self._queue = queue
@@ -36,6 +37,7 @@ class WaitingQueue:
     async def receive(self, limit: int, *, lease: timedelta, wait: timedelta = NO_DELAY) -> list[Delivery]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait.total_seconds()
+        self.asked += 1
         self.waiting += wait > NO_DELAY
         try:
             while not (got := await self._queue.receive(limit, lease=lease)) and loop.time() < deadline:
@@ -93,9 +95,24 @@ async def test_lowest_lane_is_taken_from_first(realm: Realm, lanes: Lanes) -> No
     for lane in ("bulk", "1", "0"):
         await realm.queue(lane).send([lane.encode(), lane.encode()])
 
+    taken = [await lanes.take(lambda: 5) for _ in range(4)]
+
+    assert [[lane for lane, _ in some] for some in taken] == [["0", "0"], ["1", "1"], ["bulk", "bulk"], []]
+
+
+async def test_lanes_that_are_not_waited_at_are_asked_one_after_the_other() -> None:
+    stack = MemoryStack()
+    realm = Realm(stack, "lanes")
+    await realm.open_lanes(["0", "1", "bulk"])
+    lanes = Lanes(realm, LEASE)
+    await lanes.look()
+    for lane in ("bulk", "1", "0"):
+        await realm.queue(lane).send([lane.encode(), lane.encode()])
+
     taken = await lanes.take(lambda: 5)
 
     assert [lane for lane, _ in taken] == ["0", "0", "1", "1", "bulk"]
+    await stack.close()
 
 
 async def test_wait_ends_when_a_ticket_comes_to_any_lane(realm: Realm, lanes: Lanes) -> None:
@@ -107,8 +124,10 @@ async def test_wait_ends_when_a_ticket_comes_to_any_lane(realm: Realm, lanes: La
     await realm.queue("1").send([b"ticket"])
     await waiting
 
-    # Then it is there to be taken, and nobody waits any more
-    taken = await lanes.take(lambda: 1)
+    # Then it is there to be taken, before anybody is asked for more, and nobody waits any more
+    asked = [queue_of(realm, lane).asked for lane in ("0", "1", "bulk")]
+    taken = await lanes.take(lambda: 5)
+    assert asked == [queue_of(realm, lane).asked for lane in ("0", "1", "bulk")]
     assert [(lane, lease.delivery.body) for lane, lease in taken] == [("1", b"ticket")]
     assert not any(queue_of(realm, lane).waiting for lane in ("0", "1", "bulk"))
 

@@ -13,7 +13,7 @@ from jobq.core.realm import Realm
 from tests.until import until
 from tests.worker.running import push, working
 
-PUSHES = 15
+PUSHES = 9
 GENEROSITY = 3
 """The machine may be busy with other tests."""
 
@@ -28,7 +28,7 @@ async def test_waiting_worker_starts_what_is_pushed_soon(realm: Realm, seconds: 
     async with working(realm):
         for n in range(PUSHES):
             started = tmp_path / f"{n}"
-            await asyncio.sleep(0.137 * (n % 4))
+            await asyncio.sleep(0.7 + 0.137 * (n % 4))  # until the worker has seen that there is nothing more
             pushed_at = time.time()
             await push(realm, f"date +%s.%N > {started}.tmp; mv {started}.tmp {started}", batch=f"n{n}")
             await until(started.exists)

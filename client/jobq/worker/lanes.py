@@ -43,8 +43,13 @@ class Lanes:
         self._looked_at = time.monotonic()
 
     async def take(self, room: Callable[[], int]) -> list[Taken]:
-        """Tickets for the room there is, a higher lane's only where the lower ones have none."""
-        taken = self.came()
+        """Tickets for the room there is, a higher lane's only where the lower ones have none.
+
+        Where queues are waited at, to be sure that one has nothing takes a while. So what there is can start first:
+        what came in a `wait`, or what the lowest lane has that has anything.
+        """
+        if taken := self.came():
+            return taken
         for lane in self.names:
             wanted = room() - len(taken)
             if wanted <= 0:
@@ -57,6 +62,8 @@ class Lanes:
                     raise
                 break  # what other lanes gave is held, and nobody else would run it before its lease ends
             taken += self._taken(lane, deliveries)
+            if taken and queue.limits.waits:
+                break
         return taken
 
     def came(self) -> list[Taken]:
