@@ -24,7 +24,7 @@ FOR_EVER = 600.0
 
 
 class WaitingQueue:
-    """A queue in memory that can be waited at. It counts who asks and waits, tells what came, and fails when it is told to."""
+    """A queue in memory that can be waited at. Counts who asks and waits, tells what came, and fails when told to."""
 
     def __init__(self, queue: TicketQueue) -> None:
         self.limits = QueueLimits(**{name: getattr(LIMITS, name) for name in LIMITS.__slots__} | {"waits": True})
