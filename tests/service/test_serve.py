@@ -80,7 +80,7 @@ def test_worker_is_told_the_absolute_folder(tmp_path: Path) -> None:
     with serving(tmp_path) as (url, _):
         where = requests.get(f"{url}/status/other/where", timeout=TIMEOUT).json()
 
-    assert where == {"address": f"local:{tmp_path / 'q'}/other"}
+    assert where == {"address": f"local:{tmp_path / 'q'}/other", "tables": ""}
 
 
 def test_another_host_name_is_refused(tmp_path: Path) -> None:
