@@ -18,7 +18,7 @@ async def sweep_realms(realms: Realms, holder: str) -> int:
         try:
             swept = await sweep_if_due(realms.realm(name), holder)
         except JobqError as error:
-            logger.warning("left realm %s unswept: %s", name, error)
+            logger.warning("could not finish the sweep of realm %s: %s", name, error)
             continue
         count += swept is not None
         if swept is not None and not swept.is_clean:

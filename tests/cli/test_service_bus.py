@@ -178,6 +178,27 @@ async def test_queue_that_does_not_exist_is_a_clear_error_and_the_push_is_comple
     assert (await jobq("worker")).out == "[b-000001] late\n"
 
 
+async def test_lane_that_does_not_exist_is_refused_and_harms_nobody(
+    jobq: Jobq, environment: dict[str, str], place: Place
+) -> None:
+    async with Broker(QueueSpec(place.address.realm)) as narrow:
+        env = environment | {"JOBQ_SERVICEBUS_CONNECTION_STRING": narrow.connection_string}
+
+        # When somebody misspells a lane
+        answer = await jobq("push", "--batch", "b", "--lane", "9", "-c", "echo no", env=env)
+
+        # Then that is said, and nothing is stored
+        assert answer.code == 3
+        assert f"has no queue {place.address.realm}-lane-9: could not send to queue " in answer.err
+        assert (await jobq("jobs", env=env)).out == ""
+
+        # And others work as before
+        assert (await jobq("push", "--batch", "c", "-c", "echo yes", env=env)).code == 0
+        assert (await jobq("worker", env=env)).out == "[c-000001] yes\n"
+        assert (await jobq("sweep", env=env)).code == 0
+        assert narrow.violations == []
+
+
 async def test_bus_that_cannot_be_reached_is_an_error_and_never_an_empty_queue(
     jobq: Jobq, environment: dict[str, str]
 ) -> None:

@@ -140,6 +140,9 @@ class _Queue:
         self._faulty = faulty
         self._queue = queue
 
+    async def open(self) -> None:
+        await self._faulty.read("queue.open", self._queue.open)
+
     async def send(self, bodies: Sequence[bytes], *, delay: timedelta = NO_DELAY) -> None:
         await self._faulty.write("queue.send", lambda: self._queue.send(bodies, delay=delay))
 

@@ -35,7 +35,7 @@ async def test_realm_in_trouble_does_not_keep_the_others_waiting(
     caplog.set_level(logging.WARNING)
 
     assert await tick.sweep_realms(service.realms, "me") == 1
-    assert "left realm first unswept: it does not answer" in caplog.text
+    assert "could not finish the sweep of realm first: it does not answer" in caplog.text
 
 
 async def test_row_that_names_no_realm_is_passed_over(service: ControlPlane) -> None:

@@ -16,12 +16,13 @@ from jobq.core.operate import cancel
 from jobq.core.payload import with_payload
 from jobq.core.ports import MAX_CHANGES
 from jobq.core.push import Push
-from jobq.errors import BadInput, Unreachable
+from jobq.errors import BadInput, NotFound, Unreachable
 from jobq.model.job import IfExists, JobState, Limits, NewJob, Pushed, PushStatus, Spec
 from jobq.model.names import id_in_batch, shard_of
 from jobq.model.ticket import Ticket, decode_ticket
 from tests.proof.actors import FAILED, Worker, always, go_on
 from tests.proof.faults import Fault, FaultyStack
+from tests.proof.missing import MissingStack
 from tests.proof.scenarios import ONE_SHARD, dead_push
 from tests.proof.world import World, assert_counts_equal_rows, jobs_in, new_job, outbox_rows
 
@@ -324,6 +325,31 @@ async def test_lost_send_is_an_error_and_loses_nothing() -> None:
     world.clock.move(by=outbox.PATIENCE)
     assert await outbox.repair_all(world.realm) == 1
     assert ids(await tickets(world)) == ["b-1"]
+
+
+async def test_push_to_a_lane_without_a_queue_stores_nothing() -> None:
+    world = World()
+    realm = world.process(MissingStack(world.stack, f"{world.name}-lane-9"))
+
+    with pytest.raises(NotFound, match="there is no queue proof-lane-9"):
+        await Push(realm, "b").run([new_job("b-1"), new_job("b-2", lanes=("0", "9"))])
+
+    assert await realm.find_all(["b-1", "b-2"]) == [None, None]
+    assert await world.realm.lanes() == ["0"]
+
+
+async def test_push_is_not_held_up_by_what_another_could_not_send() -> None:
+    # Given jobs that wait, of one shard, whose tickets were never sent; one in a lane whose queue is gone
+    world = World()
+    first, second = (f"b-{number}" for number in ONE_SHARD[:2])
+    await dead_push(world, new_job(first))
+    await dead_push(world, new_job(second, lanes=("9",)))
+    realm = world.process(MissingStack(world.stack, f"{world.name}-lane-9"))
+
+    answers = await Push(realm, "b").run([new_job(first)])
+
+    assert statuses(answers) == ["exists"]
+    assert ids(await tickets(world)) == [first]
 
 
 async def test_two_pushes_of_the_same_jobs_at_once_create_each_once() -> None:

@@ -16,6 +16,7 @@ from jobq.model.job import JobState, Limits
 from jobq.model.names import shard_of
 from tests.proof.actors import FAILED, OK, Worker, always, go_on
 from tests.proof.faults import Fault, FaultyStack
+from tests.proof.missing import MissingStack
 from tests.proof.scenarios import Scenario, dead_push
 from tests.proof.world import World, assert_counts_equal_rows, new_job, outbox_rows
 
@@ -38,6 +39,34 @@ async def test_abandoned_outbox_row_is_sent_after_a_while() -> None:
     assert [await world.queue(lane).depth() for lane in ("0", "1")] == [1, 1]
     assert await outbox_rows(world.realm) == 0
     assert (await sweep(world.realm)).is_clean
+
+
+async def test_lane_without_a_queue_holds_up_no_other_and_the_rest_of_the_sweep() -> None:
+    # Given tickets that were never sent, to lanes with and without a queue, some jobs being in both
+    world = World()
+    await dead_push(world, *(new_job(f"b-{number}", lanes=("0",)) for number in range(1, 20)))
+    await dead_push(world, *(new_job(f"c-{number}", lanes=("9",)) for number in range(1, 20)))
+    await dead_push(world, new_job("d-1", lanes=("0", "9")))
+    stack = MissingStack(world.stack, f"{world.name}-lane-9")
+    realm = world.process(stack)
+    # And a worker long dead
+    await WorkerRow(realm, "w-1", 1).beat([], believe=MINUTE)
+    world.clock.move(by=FORGET_AFTER + 2 * MINUTE)
+
+    # When it is swept, more than once
+    for _ in range(3):
+        with pytest.raises(NotFound, match="there is no queue proof-lane-9"):
+            await sweep(realm)
+
+    # Then all that can be sent is sent, once, and all else is done
+    assert [await world.queue(lane).depth() for lane in ("0", "9")] == [19, 0]
+    assert await worker_rows(realm) == []
+
+    # And what could not be sent is sent when there is a queue
+    stack.missing.clear()
+    await sweep(realm)
+    assert [await world.queue(lane).depth() for lane in ("0", "9")] == [20, 20]
+    assert await outbox_rows(realm) == 0
 
 
 async def test_repair_leaves_the_rows_of_the_push_that_asks() -> None:

@@ -41,6 +41,9 @@ class FakeQueue:
     async def complete(self, delivery: Delivery) -> None:
         return None
 
+    async def open(self) -> None:
+        raise NotImplementedError
+
     async def receive(self, limit: int, *, lease: timedelta, wait: timedelta = NO_DELAY) -> list[Delivery]:
         raise NotImplementedError
 

@@ -9,8 +9,9 @@ import pytest
 from jobq.core.logs import read_log
 from jobq.core.ports import NO_DELAY, BlobStore, Delivery, Stack, Table, TicketQueue
 from jobq.core.realm import Realm
-from jobq.errors import NotAllowed, Unreachable
+from jobq.errors import NotAllowed, NotFound, Unreachable
 from jobq.model.job import JobState
+from tests.proof.missing import MissingStack
 from tests.proof.world import assert_counts_equal_rows, jobs_in
 from tests.stacks import PLACES
 from tests.until import until
@@ -66,6 +67,46 @@ async def test_backend_that_comes_back_is_asked_again(realm: Realm) -> None:
 
     assert summary.error is None
     assert await states(realm, ids) == ["succeeded"]
+
+
+async def test_lane_without_a_queue_keeps_no_worker_from_the_others(
+    realm: Realm, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given jobs in lanes whose queues are there, and in one whose queue is gone
+    ids = await push(realm, shell("true", lanes=("1",)), shell("true", lanes=("5",)), shell("true", lanes=("9",)))
+    lacking = Realm(MissingStack(realm.stack, f"{realm.name}-lane-5"), realm.name)
+
+    # When a worker runs until nothing is queued
+    summary = await work(lacking)
+
+    # Then it has run what it can, said once what it cannot, and does not end as if that were nothing
+    assert await states(realm, ids) == ["succeeded", "queued", "succeeded"]
+    assert isinstance(summary.error, NotFound)
+    assert caplog.text.count("went on without lane 5") == 1
+
+
+async def test_lane_whose_queue_is_gone_matters_to_nobody_when_nothing_waits_there(realm: Realm) -> None:
+    ids = await push(realm, shell("true", lanes=("5",)), shell("true"))
+    assert (await work(realm, max_lane="5")).error is None
+
+    summary = await work(Realm(MissingStack(realm.stack, f"{realm.name}-lane-5"), realm.name))
+
+    assert summary.error is None
+    assert await states(realm, ids) == ["succeeded", "succeeded"]
+
+
+async def test_queue_that_is_made_while_a_worker_runs_is_found(realm: Realm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobq.worker.lanes.MISSING_SECONDS", 0.0)
+    ids = await push(realm, shell("true", lanes=("5",)), "true")
+    stack = MissingStack(realm.stack, f"{realm.name}-lane-5")
+
+    async with working(Realm(stack, realm.name)) as worker:
+        await until(lambda: "5" in worker._lanes.missing)
+        stack.missing.clear()
+
+        await until(lambda: _all_ended(realm, 2))
+
+    assert await states(realm, ids) == ["succeeded", "succeeded"]
 
 
 async def test_ticket_of_one_lane_is_not_lost_when_the_next_lane_does_not_answer(realm: Realm) -> None:

@@ -48,6 +48,9 @@ class ServiceBusQueue:
         self._receiver = BusReceiver(client, name)
         self._intake = Intake(self._receiver)
 
+    async def open(self) -> None:
+        await self._sender.open()
+
     async def send(self, bodies: Sequence[bytes], *, delay: timedelta = NO_DELAY) -> None:
         _check(bodies, delay)
         if bodies:

@@ -37,13 +37,23 @@ class BusSender:
         self._turn = asyncio.Lock()
         self._link: ServiceBusSender | None = None
 
+    async def open(self) -> None:
+        """Raises NotFound, NotAllowed, Unreachable. A link that is open stays so."""
+        call = BusCall(f"send to queue {self._queue}", self._queue, Right.SEND)
+        async with self._turn:
+            try:
+                await self._open(call)
+            except Unreachable:
+                await self._discard()
+                raise
+
     async def send(self, bodies: Sequence[bytes], *, delay: timedelta, deliveries: int = 0) -> None:
         """In as few batches as the service takes, each stored as a whole; the first that fails ends it.
 
         Each message has an id of its own: under one that was used before, a queue that detects duplicates would accept
         the message and drop it. What the SDK sends again after a broken connection keeps its id.
         """
-        call = BusCall(f"send {len(bodies)} messages to queue {self._queue}", self._queue, Right.SEND, is_write=True)
+        call = BusCall(f"send messages to queue {self._queue}", self._queue, Right.SEND, is_write=True)
         async with self._turn:
             try:
                 await self._send([self._message(body, delay, deliveries) for body in bodies], call)
@@ -57,8 +67,7 @@ class BusSender:
 
     async def _send(self, messages: Sequence[ServiceBusMessage], call: BusCall) -> None:
         opening = replace(call, is_write=False)
-        link = self._link = self._link or self._client.sender(self._queue)
-        await self._client.run(opening, link.__aenter__)  # does nothing where it is open
+        link = await self._open(opening)
         widest = await self._client.run(opening, link.create_message_batch)
         new_batch = partial(link.create_message_batch, widest.max_size_in_bytes - ENVELOPE_BYTES)
         batch = await self._client.run(opening, new_batch)
@@ -69,6 +78,11 @@ class BusSender:
                 self._fits(batch, message, call)
         if batch:
             await self._client.run(call, partial(link.send_messages, batch))
+
+    async def _open(self, call: BusCall) -> ServiceBusSender:
+        link = self._link = self._link or self._client.sender(self._queue)
+        await self._client.run(call, link.__aenter__)  # does nothing where it is open
+        return link
 
     def _fits(self, batch: ServiceBusMessageBatch, message: ServiceBusMessage, call: BusCall) -> bool:
         """Whether the message is in the batch now; the SDK knows what the queue takes. TooLarge if none would do."""

@@ -36,6 +36,9 @@ class SqliteQueue:
         self._store = store
         self._name = name
 
+    async def open(self) -> None:
+        """Nothing: the first message makes the queue."""
+
     async def send(self, bodies: Sequence[bytes], *, delay: timedelta = NO_DELAY) -> None:
         _check_bodies(bodies)
         visible_at = self._visible_after(delay)

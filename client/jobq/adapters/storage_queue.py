@@ -66,6 +66,9 @@ class StorageQueue:
         self._pipeline = ClientPipeline(self._queue)
         self._name = name
 
+    async def open(self) -> None:
+        """Nothing: the first message makes the queue."""
+
     async def send(self, bodies: Sequence[bytes], *, delay: timedelta = NO_DELAY) -> None:
         seconds = _seconds(delay, LIMITS.max_delay)
         messages = iter([_xml(body) for body in bodies])

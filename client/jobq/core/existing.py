@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from jobq.core import outbox
@@ -20,7 +21,8 @@ Pair = tuple[Job, Job]
 async def meet_existing(realm: Realm, pairs: Sequence[Pair], if_exists: IfExists) -> dict[str, Pushed]:
     """An answer for each. Tickets that an interrupted push owes to queued ones are sent first; not this push's own."""
     for shard in sorted({shard_of(found.id) for _, found in pairs if found.state is JobState.QUEUED}):
-        await outbox.repair(realm, shard, patience=NO_DELAY, but=pairs[0][0].push)
+        with suppress(NotFound):  # of a lane whose queue is missing, another push's: those of this one are there
+            await outbox.repair(realm, shard, patience=NO_DELAY, but=pairs[0][0].push)
     return {found.id: await _meet(realm, asked, found, if_exists) for asked, found in pairs}
 
 

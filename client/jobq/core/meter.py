@@ -65,6 +65,9 @@ class _MeteredQueue:
         self._queue = queue
         self._meter = meter
 
+    async def open(self) -> None:
+        await self._queue.open()
+
     async def send(self, bodies: Sequence[bytes], *, delay: timedelta = NO_DELAY) -> None:
         self._meter["queue.send"] += math.ceil(len(bodies) / self.limits.max_send)
         await self._queue.send(bodies, delay=delay)

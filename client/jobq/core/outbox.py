@@ -17,7 +17,7 @@ from jobq.core.ports import NO_DELAY, Change, Row, create, delete
 from jobq.core.realm import Realm, scan_all
 from jobq.core.rows import partition
 from jobq.core.transition import Unit
-from jobq.errors import Conflict, JobqError, Unreachable
+from jobq.errors import Conflict, JobqError, NotFound, Unreachable
 from jobq.model.durations import from_iso, to_iso
 from jobq.model.job import Job
 from jobq.model.names import SHARDS, key_part, shard_of
@@ -103,25 +103,47 @@ async def forget(realm: Realm, shard: int, key: str, etag: str) -> None:
 async def repair(realm: Realm, shard: int, *, patience: timedelta = PATIENCE, but: str = "") -> int:
     """Send the tickets of outbox rows older than `patience` again; how many rows there were, younger ones included.
 
-    Rows of the push that `but` names are left.
+    Rows of the push that `but` names are left. Raises NotFound where a queue is missing, when all else is sent.
     """
     rows = await scan_all(realm, partition(realm.name, shard), PREFIX)
+    missing: dict[str, NotFound] = {}
     for row in rows:
         is_own = bool(but) and row.key.rpartition("~")[2].startswith(but)
         if realm.now() - from_iso(str(row.values["at"])) >= patience and not is_own:
-            await _send_again(realm, shard, row)
+            await _send_again(realm, shard, row, missing)
+    for error in missing.values():
+        raise error
     return len(rows)
 
 
 async def repair_all(realm: Realm, *, patience: timedelta = PATIENCE) -> int:
-    return sum([await repair(realm, shard, patience=patience) for shard in range(SHARDS)])
+    """As `repair`, of all shards."""
+    count, missing = 0, None
+    for shard in range(SHARDS):
+        try:
+            count += await repair(realm, shard, patience=patience)
+        except NotFound as error:
+            missing = error
+    if missing:
+        raise missing
+    return count
 
 
-async def _send_again(realm: Realm, shard: int, row: Row) -> None:
+async def _send_again(realm: Realm, shard: int, row: Row, missing: dict[str, NotFound]) -> None:
+    """All of a row's tickets; none where a lane's queue is missing, since they would be sent again every time."""
     due = str(row.values.get("due", ""))
     delay = max(NO_DELAY, from_iso(due) - realm.now()) if due else NO_DELAY
+    tickets = json.loads(str(row.values["tickets"]))
+    for lane, _ in tickets:
+        if lane not in missing:
+            try:
+                await realm.queue(lane).open()
+            except NotFound as error:
+                missing[lane] = error
+    if any(lane in missing for lane, _ in tickets):
+        return
     count = 0
-    for lane, jobs in json.loads(str(row.values["tickets"])):
+    for lane, jobs in tickets:
         queue = realm.queue(lane)
         body = encode_ticket(realm.new_token(), [encode_reference(job_id, generation) for job_id, generation in jobs])
         await queue.send([body], delay=min(delay, queue.limits.max_delay))

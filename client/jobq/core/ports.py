@@ -142,6 +142,13 @@ class Delivery:
 class TicketQueue(Protocol):
     limits: QueueLimits
 
+    async def open(self) -> None:
+        """Raises NotFound where queues are not made on demand and this one is missing; NotAllowed, Unreachable.
+
+        To be asked before rows are written whose tickets could not be sent; at no cost from the second time on.
+        """
+        ...
+
     async def send(self, bodies: Sequence[bytes], *, delay: timedelta = NO_DELAY) -> None:
         """Put messages in the queue, to be received after `delay` (at most `limits.max_delay`); they never expire.
 

@@ -68,8 +68,13 @@ class Realm:
         return sorted(_lanes_of(row), key=lane_order)
 
     async def open_lanes(self, lanes: Iterable[str]) -> None:
-        """Make the realm, and the lanes in it, known to its workers; at no cost once this process has done so."""
+        """Make the realm, and the lanes in it, known to its workers; at no cost once this process has done so.
+
+        Raises NotFound for a lane whose queue is missing and is not made on demand.
+        """
         wanted = set(lanes)
+        for lane in sorted(wanted - self._known_lanes, key=lane_order):
+            await self.queue(lane).open()
         while not wanted <= self._known_lanes:
             row = await self.stack.table.get(REALMS, self.name)
             if row is not None and wanted <= _lanes_of(row):

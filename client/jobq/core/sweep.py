@@ -48,11 +48,12 @@ class Swept:
 
 
 async def sweep(realm: Realm, *, patience: timedelta = PATIENCE) -> Swept:
-    """Safe to run at any time, by any number at once."""
-    rows = await repair_all(realm, patience=patience)
+    """Safe to run at any time, by any number at once. Raises NotFound where a lane's queue is missing, when all else
+    is done."""
     folded = sum([await _fold_shard(realm, shard) for shard in range(SHARDS)])
-    gone = await forget_dead(realm)
-    return Swept(outbox_rows=rows, folded=folded, dead_workers=gone, dead_letters=await read_dead_letters(realm))
+    gone, letters = await forget_dead(realm), await read_dead_letters(realm)
+    rows = await repair_all(realm, patience=patience)
+    return Swept(outbox_rows=rows, folded=folded, dead_workers=gone, dead_letters=letters)
 
 
 async def sweep_if_due(realm: Realm, holder: str) -> Swept | None:

@@ -69,6 +69,6 @@ async def sweep_now_and_then(realm: Realm, worker: str) -> None:
         try:
             swept = await sweep_if_due(realm, worker)
         except JobqError as error:
-            logger.warning("could not sweep: %s", error)
+            logger.warning("could not finish the sweep: %s", error)
             continue
         wait = INTERVAL if swept and not swept.is_clean else min(LONGEST_SWEEP, wait * 2)

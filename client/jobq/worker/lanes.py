@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Callable, Coroutine
@@ -13,8 +14,13 @@ from typing import Any
 from jobq.core.lease import TicketLease
 from jobq.core.ports import Delivery, QueueLimits
 from jobq.core.realm import Realm
-from jobq.errors import JobqError
+from jobq.errors import JobqError, NotFound
 from jobq.model.names import DEFAULT_LANE, lane_order
+
+logger = logging.getLogger(__name__)
+
+MISSING_SECONDS = 30.0
+"""How often a queue that was missing is asked for again: on Service Bus that takes a while, and holds up the others."""
 
 Taken = tuple[str, TicketLease]
 """A lane, and a ticket that was received from it."""
@@ -27,12 +33,19 @@ class Lanes:
     max_lane: str | None = None
     names: list[str] = field(default_factory=lambda: [DEFAULT_LANE])
     """Lowest first."""
+    missing: dict[str, NotFound] = field(default_factory=dict)
+    """Lanes that have no queue, where it has to be made by somebody: by the last look at them."""
+    _tried_at: float = -math.inf
     _looked_at: float = -math.inf
     _came: list[Taken] = field(default_factory=list)
 
     @property
     def limits(self) -> QueueLimits:
         return self.realm.queue(DEFAULT_LANE).limits
+
+    @property
+    def present(self) -> list[str]:
+        return [lane for lane in self.names if lane not in self.missing]
 
     async def look(self, *, after: float = 0.0) -> None:
         """Which lanes there are; not again within `after` seconds."""
@@ -50,17 +63,21 @@ class Lanes:
         """
         if taken := self.came():
             return taken
-        for lane in self.names:
+        for lane in self._to_try():
             wanted = room() - len(taken)
             if wanted <= 0:
                 break
             queue = self.realm.queue(lane)
             try:
                 deliveries = await queue.receive(min(wanted, queue.limits.max_receive), lease=self.lease)
+            except NotFound as error:
+                self._miss(lane, error)
+                continue
             except JobqError:
                 if not taken:
                     raise
                 break  # what other lanes gave is held, and nobody else would run it before its lease ends
+            self.missing.pop(lane, None)
             taken += self._taken(lane, deliveries)
             if taken and queue.limits.waits:
                 break
@@ -79,7 +96,7 @@ class Lanes:
         if not self.limits.waits:
             await waiting
             return
-        receiving = [asyncio.ensure_future(self._wait_at(lane, seconds)) for lane in self.names]
+        receiving = [asyncio.ensure_future(self._wait_at(lane, seconds)) for lane in self.present]
         tasks = [asyncio.ensure_future(waiting), *receiving]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -93,7 +110,27 @@ class Lanes:
 
     async def _wait_at(self, lane: str, seconds: float) -> None:
         wait = timedelta(seconds=seconds)
-        self._came += self._taken(lane, await self.realm.queue(lane).receive(1, lease=self.lease, wait=wait))
+        try:
+            deliveries = await self.realm.queue(lane).receive(1, lease=self.lease, wait=wait)
+        except NotFound as error:
+            self._miss(lane, error)
+        else:
+            self._came += self._taken(lane, deliveries)
+
+    def _to_try(self) -> list[str]:
+        """The lanes that have a queue, and now and then those that had none."""
+        if time.monotonic() - self._tried_at < MISSING_SECONDS:
+            return self.present
+        self._tried_at = time.monotonic()
+        return self.names
+
+    def _miss(self, lane: str, error: NotFound) -> None:
+        """A lane without a queue keeps nobody from the others. Raises the error where there are none."""
+        if lane not in self.missing:
+            logger.error("went on without lane %s: %s", lane, error)
+        self.missing[lane] = error
+        if not self.present:
+            raise error
 
     def _taken(self, lane: str, deliveries: list[Delivery]) -> list[Taken]:
         queue, now = self.realm.queue(lane), time.monotonic()

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ from jobq.core.lease import TicketLease
 from jobq.core.outbox import repair_all
 from jobq.core.realm import Realm
 from jobq.core.status import is_anything_queued
-from jobq.errors import JobqError, Unreachable
+from jobq.errors import JobqError, NotFound, Unreachable
 from jobq.model.job import Job, JobState, Reason
 from jobq.worker.heart import Heart, sweep_now_and_then
 from jobq.worker.lanes import Lanes, Taken
@@ -214,13 +214,24 @@ class Worker:
             return False
         await self._lanes.look()
         await self.heart.beat()
-        is_repaired = await repair_all(self.realm) == 0
-        if is_repaired and (self.options.one or not await is_anything_queued(self.realm, self._lanes.names)):
+        if await self._is_all_sent() and (self.options.one or not await self._is_queued(self._lanes.present)):
+            if self._lanes.missing and await self._is_queued(self._lanes.missing):
+                raise next(iter(self._lanes.missing.values()))
             return True
         # Some twenty reads: while others work or a retry waits, they are made ever more seldom.
         self._asking_again_in = min(self._lanes.limits.idle_poll_seconds, 2 * self._asking_again_in)
         self._asked_again_at = time.monotonic() + self._asking_again_in
         return False
+
+    async def _is_all_sent(self) -> bool:
+        """Whether no step was interrupted whose tickets can be sent now."""
+        try:
+            return await repair_all(self.realm) == 0
+        except NotFound:
+            return True
+
+    async def _is_queued(self, lanes: Iterable[str]) -> bool:
+        return await is_anything_queued(self.realm, [lane for lane in lanes if lane in self._lanes.names])
 
     async def _endure(self, error: JobqError) -> None:
         """A backend in trouble is asked again for a while, and never taken for an empty queue."""
