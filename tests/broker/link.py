@@ -252,6 +252,7 @@ class Outlet(Link):
             self.credit = max(0, theirs + flow.link_credit - self.delivery_count)
         self.spring.credit_changed()
         if flow.drain:
+            self.connection.host.counts["drained"] += 1
             self.delivery_count += self.credit
             self.credit = 0
         if flow.drain or flow.echo:

@@ -279,8 +279,9 @@ async def test_message_for_somebody_who_has_stopped_asking_goes_to_another_and_c
     asked_at = time.monotonic()
     [delivery] = await other.receive(1, lease=LEASE, wait=WAIT)
 
-    # Then that one has it soon
+    # Then that one has it soon: the first has taken back its leave to send, before the SDK's own 3.5 s are over
     assert delivery.number == 1
+    assert broker.counts["drained"] >= 1
     assert time.monotonic() - asked_at < 4
     assert broker.counts["abandoned"] == 0
 
