@@ -73,12 +73,20 @@ def test_only_adapters_import_azure_libraries() -> None:
     assert [line for line in wrong if "azure.functions" not in line] == []
 
 
+PROGRAMS = ("jobq.worker.call", "jobq.worker.supervisor")
+"""Run in processes of their own, whose environment a worker makes."""
+
+
+def test_supervisor_imports_nothing_of_jobq() -> None:
+    assert [name for name in imports(dict(files())["jobq.worker.supervisor"]) if name.startswith("jobq")] == []
+
+
 def test_only_settings_read_the_environment() -> None:
     readers = {
         module
         for module, path in files()
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv") and module != "jobq.worker.call"
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv") and module not in PROGRAMS
     }
     assert readers <= {"jobq.settings", "jobq_service.settings"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,20 +26,24 @@ class Processes:
     folder: Path
     started: list[Process] = field(default_factory=list)
 
-    def jobq(self, *arguments: str, lines: str = "") -> Process:
-        """`jobq ARGUMENTS`, with `lines` as its standard input."""
+    def jobq(self, *arguments: str, lines: str = "", before: Sequence[str] = ()) -> Process:
+        """`jobq ARGUMENTS`, with `lines` as its standard input; `before`: a command that runs it."""
         given = self.folder / f"input-{len(self.started)}"
         given.write_text(lines)
         env = {**self.place.environment, "PYTHONPATH": str(_CLIENT)}
         with given.open("rb") as stdin, self._log(len(self.started)).open("wb") as log:
-            process = subprocess.Popen([*_JOBQ, *arguments], env=env, stdin=stdin, stdout=log, stderr=log)
+            process = subprocess.Popen([*before, *_JOBQ, *arguments], env=env, stdin=stdin, stdout=log, stderr=log)
         self.started.append(process)
         return process
 
-    def worker(self, *options: str) -> Process:
+    def worker(self, *options: str, before: Sequence[str] = ()) -> Process:
         """A worker with short leases, for ever unless the options say otherwise."""
         until_when = () if {"--exit-when-empty", "--idle-timeout"} & {*options} else ("--forever",)
-        return self.jobq("worker", *until_when, *options)
+        return self.jobq("worker", *until_when, *options, before=before)
+
+    def said(self, n: int) -> str:
+        """What process number `n` has written."""
+        return self._log(n).read_text(errors="replace")
 
     def kill_all(self) -> None:
         for n, process in enumerate(self.started):

@@ -17,6 +17,7 @@ from tests.until import until
 from tests.worker.running import jobs, push, states
 
 LEASE = ("--visibility-timeout", "4s")
+KILL_WORKER = "read -r _ _ _ worker _ < /proc/$PPID/stat; kill -9 $worker"
 only_local = pytest.mark.parametrize("place", ["local"], indirect=True)
 
 
@@ -49,20 +50,20 @@ async def test_job_whose_worker_is_killed_is_taken_over_and_the_loss_counted_onc
 async def test_worker_that_stood_still_beyond_its_lease_cannot_report(
     realm: Realm, processes: Processes, hold: Path, tmp_path: Path
 ) -> None:
-    # Given a worker that is stopped in mid-job, and its job, which fails meanwhile
+    # Given a worker that is stopped in mid-job, and its job, which fails before its lease is over
     ran = tmp_path / "ran"
     wait = f"while [ -e {hold} ]; do sleep 0.1; done; echo end >> {ran}; exit 1"
     ids = await push(realm, f"echo $JOBQ_ATTEMPT >> {ran}; [ $JOBQ_ATTEMPT -gt 1 ] || {{ {wait}; }}")
     stopped = processes.worker(*LEASE)
     await until(lambda: lines_of(ran) == ["1"])
     stopped.send_signal(signal.SIGSTOP)
+    hold.unlink()
+    await until(lambda: lines_of(ran) == ["1", "end"])
 
     # When another worker has finished the job, and the first goes on
     other = processes.worker(*LEASE)
     await until(lambda: _all(realm, ids, "succeeded"))
     before = await jobs(realm, ids)
-    hold.unlink()
-    await until(lambda: lines_of(ran) == ["1", "2", "end"])
     stopped.send_signal(signal.SIGCONT)
     stopped.terminate()
     assert await exit_code(stopped) == 0
@@ -102,8 +103,8 @@ async def test_hungry_job_longer_than_three_leases_runs_once(
 async def test_job_that_kills_its_worker_ends_as_lost_and_its_neighbours_succeed(
     realm: Realm, place: Place, processes: Processes, chunk: int
 ) -> None:
-    # Given a job that kills whatever runs it, in the midst of others, and workers that are started again
-    commands = [*["echo well"] * 20, "kill -9 $PPID", *["echo well"] * 20]
+    # Given a job that kills the worker itself, in the midst of others, and workers that are started again
+    commands = [*["echo well"] * 20, KILL_WORKER, *["echo well"] * 20]
     ids = await push(realm, *commands, chunk=chunk)
     options = ("-n", "2", "--visibility-timeout", "2s")
     async with asyncio.TaskGroup() as group:

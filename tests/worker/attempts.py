@@ -10,16 +10,22 @@ from jobq.adapters.folder import MemoryBlobs
 from jobq.model.job import Job, Limits, Spec
 from jobq.worker.attempt import Attempt, Program
 from jobq.worker.output import Output
+from jobq.worker.supervision import Supervision
 
 KEY = "log/demo/j1/0001"
 
 
 def attempt_at(
-    command: str, *, blobs: MemoryBlobs | None = None, timeout: timedelta | None = None, grace: float = 5.0
+    command: str,
+    supervision: Supervision,
+    *,
+    blobs: MemoryBlobs | None = None,
+    timeout: timedelta | None = None,
+    grace: float = 5.0,
 ) -> Attempt:
     job = Job("j1", "b", Spec(command=command, limits=Limits(timeout=timeout)))
     output = Output(blobs or MemoryBlobs(), KEY, b"[j1] ", None)
-    return Attempt(job, output, timedelta(seconds=grace))
+    return Attempt(job, output, timedelta(seconds=grace), supervision)
 
 
 def bash(command: str) -> Program:

@@ -9,6 +9,7 @@ import pytest
 from jobq.core.logs import read_log
 from jobq.core.realm import Realm
 from jobq.worker.process import JobProcess
+from jobq.worker.supervision import Supervision
 from tests.until import until
 from tests.worker.running import jobs, push, shell, states, work
 
@@ -125,13 +126,13 @@ async def test_nothing_is_left_open_after_many_jobs(realm: Realm) -> None:
     assert _open_files() <= before + 2
 
 
-async def test_process_is_gone_once_it_is_closed(tmp_path: Path) -> None:
-    process = JobProcess.start(["sleep", "60"], env={"PATH": "/usr/bin:/bin"}, cwd=tmp_path, feed=lambda data: None)
+async def test_process_is_gone_once_it_is_closed(tmp_path: Path, supervision: Supervision) -> None:
+    env = {"PATH": "/usr/bin:/bin"}
+    process = await JobProcess.start(supervision, ["sleep", "60"], env=env, cwd=tmp_path, feed=lambda data: None)
 
     process.close()
 
-    assert process.popen.returncode == -9
-    await until(lambda: not Path(f"/proc/{process.popen.pid}").exists())
+    await until(lambda: not Path(f"/proc/{process.pid}").exists())
 
 
 def _open_files() -> int:

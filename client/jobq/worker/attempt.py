@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from jobq.model.job import Job, Json, Outcome, Reason
 from jobq.worker.output import FLUSH_SECONDS, Output
 from jobq.worker.process import JobProcess
+from jobq.worker.supervision import Supervision, SupervisorLost, boot_time
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +44,11 @@ class Attempt:
     job: Job
     output: Output
     grace: timedelta
+    supervision: Supervision
+    seconds_left: Callable[[], float] = lambda: math.inf
+    """Of the lease: when it is over somebody else may run the job, so its process must be gone."""
     created_at: float = field(default_factory=time.monotonic)
+    _process: JobProcess | None = None
     _stop_reason: Reason | None = None
     _abandoned: asyncio.Event = field(default_factory=asyncio.Event)
     _stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -57,21 +63,36 @@ class Attempt:
         self._abandoned.set()
         self._stopped.set()
 
+    def lease_renewed(self) -> None:
+        if self._process is not None:
+            self._process.keep(boot_time(self.seconds_left()))
+
     async def run(self, program: Program, directory: Path) -> Outcome | None:
-        """How it ended, or None if it was abandoned. Raises OSError where its process cannot be started."""
+        """How it ended, or None if it was abandoned, or nobody can tell. Raises OSError where it cannot be started."""
         started = time.monotonic()
-        process = JobProcess.start(
-            program.command, env=program.env, cwd=program.cwd or directory, feed=self.output.feed
-        )
+        try:
+            self._process = process = await JobProcess.start(
+                self.supervision,
+                program.command,
+                env=program.env,
+                cwd=program.cwd or directory,
+                feed=self.output.feed,
+                until=boot_time(self.seconds_left()),
+            )
+        except SupervisorLost:
+            logger.error("job %s kills whatever starts it", self.job.id)
+            return None
         try:
             code = await self._watch(process)
         finally:
             process.close()
+        if code == -signal.SIGKILL and process.is_overdue:
+            self.abandon()
         seconds = time.monotonic() - started
-        reason, message = self._reason(code, program.control)  # now: a stop from here on finds the job at its end
-        if self._abandoned.is_set():
+        if self._abandoned.is_set() or code is None:
             self.output.abandon()
             return None
+        reason, message = self._reason(code, program.control)  # now: a stop from here on finds the job at its end
         log = await self.output.close()
         if self._abandoned.is_set():
             return None
@@ -85,7 +106,7 @@ class Attempt:
             log=log,
         )
 
-    async def _watch(self, process: JobProcess) -> int:
+    async def _watch(self, process: JobProcess) -> int | None:
         """Until the process ends: store its output now and then, and end it when asked or when its time is up."""
         timeout = self.job.spec.limits.timeout
         deadline = time.monotonic() + timeout.total_seconds() if timeout else None
@@ -111,7 +132,7 @@ class Attempt:
             ending.cancel()
             stopping.cancel()
 
-    async def _end(self, process: JobProcess, ending: asyncio.Future[int]) -> None:
+    async def _end(self, process: JobProcess, ending: asyncio.Future[int | None]) -> None:
         if not self._abandoned.is_set():
             process.signal_group(signal.SIGTERM)
             process.signal_group(signal.SIGCONT)
@@ -119,7 +140,7 @@ class Attempt:
         if not ending.done():
             process.signal_group(signal.SIGKILL)
 
-    async def _grace(self, ending: asyncio.Future[int]) -> None:
+    async def _grace(self, ending: asyncio.Future[int | None]) -> None:
         abandoning = asyncio.ensure_future(self._abandoned.wait())
         await asyncio.wait(
             (ending, abandoning), timeout=self.grace.total_seconds(), return_when=asyncio.FIRST_COMPLETED

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import math
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+from jobq.worker.supervision import Group, Supervision, boot_time
 
 READ_BYTES = 64 * 1024
 
@@ -19,69 +21,75 @@ READ_BYTES = 64 * 1024
 class JobProcess:
     """A started process; its standard output and error come to `feed` as they are written."""
 
-    popen: subprocess.Popen[bytes]
     feed: Callable[[bytes], None]
-    _pidfd: int
+    _supervision: Supervision
+    _group: Group
     _pipe: int
-    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_reaped: bool = False
 
     @classmethod
-    def start(
-        cls, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, feed: Callable[[bytes], None]
+    async def start(
+        cls,
+        supervision: Supervision,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        feed: Callable[[bytes], None],
+        until: float = math.inf,
     ) -> JobProcess:
-        """Raises OSError where the system cannot start it. The call takes about a millisecond."""
+        """Raises OSError where the system cannot start it. `until`: of `boot_time`, when it is killed if not kept."""
         reading, writing = os.pipe()
         try:
-            popen = subprocess.Popen(  # noqa: S603  # running what people push is what a worker is for
-                command,
-                env=dict(env),
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=writing,
-                stderr=writing,
-                start_new_session=True,
-            )
+            group = await supervision.start(command, env=env, cwd=cwd, output=writing, until=until)
         except BaseException:
             os.close(reading)
             raise
         finally:
             os.close(writing)
         os.set_blocking(reading, False)
-        process = cls(popen, feed, os.pidfd_open(popen.pid), reading)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(process._pidfd, process._on_end)
-        loop.add_reader(reading, process._on_output)
+        process = cls(feed, supervision, group, reading)
+        asyncio.get_running_loop().add_reader(reading, process._on_output)
         return process
 
-    async def wait(self) -> int:
-        """The exit code, negative for a signal, once the process has ended; what it left running is killed."""
-        await self._ended.wait()
+    @property
+    def pid(self) -> int:
+        return self._group.pid
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether its time is up: the supervisor has killed it, or does so now."""
+        return boot_time() >= self._group.until
+
+    def keep(self, until: float) -> None:
+        if not self._is_reaped:
+            self._supervision.keep(self._group, until)
+
+    async def wait(self) -> int | None:
+        """The exit code, negative for a signal, once the process has ended; what it left running is killed.
+
+        None if nobody can tell: whoever had to know was killed, too.
+        """
+        await self._group.ended.wait()
         self.signal_group(signal.SIGKILL)  # before the process is reaped, so that its group's number is still its own
         self._drain()
-        return self.popen.wait()
+        self._is_reaped = True
+        return self._supervision.reap(self._group)
 
     def signal_group(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.popen.pid, number)
+        if not self._is_reaped:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
 
     def close(self) -> None:
         """Whatever happened: nothing of the job goes on, and nothing is left to watch."""
-        loop = asyncio.get_running_loop()
-        if self.popen.returncode is None:
-            self.signal_group(signal.SIGKILL)
-            self.popen.wait()
+        self.signal_group(signal.SIGKILL)
+        self._is_reaped = True
+        self._supervision.forget(self._group)
         if self._pipe >= 0:
-            loop.remove_reader(self._pipe)
+            asyncio.get_running_loop().remove_reader(self._pipe)
             os.close(self._pipe)
             self._pipe = -1
-        if self._pidfd >= 0:
-            loop.remove_reader(self._pidfd)
-            os.close(self._pidfd)
-            self._pidfd = -1
-
-    def _on_end(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._pidfd)
-        self._ended.set()
 
     def _on_output(self) -> None:
         try:

@@ -22,6 +22,7 @@ RETRY_SECONDS = 5.0
 class _Kept:
     lease: TicketLease
     on_lost: Callable[[], None]
+    on_renewed: Callable[[], None]
     due_at: float
 
 
@@ -32,8 +33,10 @@ class Renewer:
     _kept: dict[int, _Kept] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def keep(self, lease: TicketLease, on_lost: Callable[[], None]) -> None:
-        self._kept[id(lease)] = _Kept(lease, on_lost, _due_at(lease))
+    def keep(
+        self, lease: TicketLease, on_lost: Callable[[], None], on_renewed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._kept[id(lease)] = _Kept(lease, on_lost, on_renewed, _due_at(lease))
         self._changed.set()
 
     def drop(self, lease: TicketLease) -> None:
@@ -61,6 +64,7 @@ class Renewer:
             async with asyncio.timeout(max(0.1, lease.seconds_left)):
                 await lease.renew()
             kept.due_at = _due_at(lease)
+            kept.on_renewed()
         except (JobqError, TimeoutError) as error:
             if not isinstance(error, LeaseLost) and lease.seconds_left > 0:
                 logger.warning("could not renew a lease, %.0f s left: %s", lease.seconds_left, error)

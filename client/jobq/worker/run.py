@@ -31,6 +31,7 @@ from jobq.worker.options import Until, WorkerOptions
 from jobq.worker.programs import CallableProgram, JobEnvironment, shell_program
 from jobq.worker.renewer import Renewer
 from jobq.worker.slots import Slots
+from jobq.worker.supervision import Supervision
 from jobq.worker.terminal import Terminal, Writer
 from jobq.worker.ticket_run import MakeProgram, TicketRunner
 from jobq.worker.worker import Summary, Worker
@@ -131,6 +132,7 @@ def make_worker(realm: Realm, options: WorkerOptions, terminal: Writer | None = 
         terminal=terminal,
         slots=Slots(options.slots),
         renewer=Renewer(),
+        supervision=Supervision(),
         on_end=lambda job, seconds: worker.on_end(job, seconds),
         is_ahead=lambda: worker.is_ahead(),
     )

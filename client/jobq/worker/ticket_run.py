@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -19,7 +20,7 @@ from jobq.core.payload import with_payload
 from jobq.core.ports import Delivery
 from jobq.core.realm import Realm
 from jobq.core.together import together
-from jobq.errors import BadInput, JobqError, LeaseLost, Unreachable
+from jobq.errors import BadInput, JobqError, LeaseLost, NoRoom, Unreachable
 from jobq.model.job import Job, JobState, Outcome, Reason
 from jobq.model.ticket import decode_ticket
 from jobq.worker.attempt import Attempt, Program, make_directory, remove_directory
@@ -27,6 +28,7 @@ from jobq.worker.options import WorkerOptions
 from jobq.worker.output import Output
 from jobq.worker.renewer import Renewer
 from jobq.worker.slots import Slots
+from jobq.worker.supervision import Supervision
 from jobq.worker.terminal import Writer
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,9 @@ SUSPECT_SECONDS = 5.0
 Those that were lost together come back together; claimed together, they would use up one another's crash limit.
 """
 RETRY_SECONDS = 2.0
+
+OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+"""What the system says when the disk is full, memory is short, or there are too many files or processes."""
 
 MakeProgram = Callable[[Job, Path], Program]
 
@@ -84,6 +89,7 @@ class TicketRunner:
     terminal: Writer | None
     slots: Slots
     renewer: Renewer
+    supervision: Supervision
     on_end: Callable[[Job | None, float], None]
     """Told of each recorded end (None: the job is gone, or another worker's now), with the attempt's seconds."""
     is_ahead: Callable[[], bool]
@@ -94,12 +100,16 @@ class TicketRunner:
     """Jobs to be cancelled that do not run here; they may wait for a slot."""
     unclaimed: int = 0
     """Jobs of tickets that are received and not claimed yet."""
+    trouble: NoRoom | None = None
+    """Why a job was not started, to be looked at once."""
+    is_in_trouble: bool = False
+    """Since then no job has run here."""
     _suspects: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, lane: str, lease: TicketLease) -> None:
         """Never raises for a job's or a backend's sake: a ticket that is not settled comes back when its lease ends."""
         mine: set[Attempt] = set()
-        self.renewer.keep(lease, lambda: _abandon(mine))
+        self.renewer.keep(lease, lambda: _abandon(mine), lambda: _tell_renewed(mine))
         try:
             await self._run(lane, lease, mine)
         except JobqError as error:
@@ -188,7 +198,10 @@ class TicketRunner:
             if self.slots.is_closed or job.id in self.cancelled:
                 self.cancelled.discard(job.id)
                 return await self._give_back(held, job)
-            outcome = await self._attempt(job, mine)
+            outcome = await self._attempt(held, job, mine)
+        except NoRoom as error:
+            self.trouble, self.is_in_trouble = error, True
+            return await self._give_back(held, job)
         finally:
             self.slots.give()
         if outcome is None:
@@ -200,14 +213,15 @@ class TicketRunner:
         await give_back(self.realm, held, [job])
         return End.RECORDED
 
-    async def _attempt(self, job: Job, mine: set[Attempt]) -> Outcome | None:
+    async def _attempt(self, held: Held, job: Job, mine: set[Attempt]) -> Outcome | None:
+        """Raises NoRoom where this machine could not start it, which is not the job's fault."""
         output = Output(
             self.realm.stack.blobs,
             log_key(self.realm.name, job.id, job.attempt),
             f"[{job.id}] ".encode(),
             self.terminal,
         )
-        attempt = Attempt(job, output, self.options.grace)
+        attempt = Attempt(job, output, self.options.grace, self.supervision, lambda: held.lease.seconds_left)
         self.started += 1
         mine.add(attempt)
         self.attempts[job.id] = (job, attempt)
@@ -215,10 +229,14 @@ class TicketRunner:
         try:
             directory = make_directory()
             program = self.program(await with_payload(self.realm, job), directory)
-            return await attempt.run(program, directory)
+            outcome = await attempt.run(program, directory)
+            self.is_in_trouble = False
+            return outcome
         except BadInput as error:
             return Outcome(Reason.UNDECODABLE, message=str(error))
         except OSError as error:
+            if error.errno in OF_THE_MACHINE:
+                raise NoRoom(f"{error}: this machine has no room to start a job") from error
             return Outcome(Reason.EXIT, message=f"could not be started: {error}")
         finally:
             mine.discard(attempt)
@@ -277,6 +295,11 @@ async def _left_if_in_trouble(run: Coroutine[Any, Any, End], job: Job) -> End:
 def _abandon(attempts: set[Attempt]) -> None:
     for attempt in attempts:
         attempt.abandon()
+
+
+def _tell_renewed(attempts: set[Attempt]) -> None:
+    for attempt in attempts:
+        attempt.lease_renewed()
 
 
 def _log_end(job: Job, after: Job | None, outcome: Outcome) -> None:

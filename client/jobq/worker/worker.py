@@ -15,7 +15,7 @@ from jobq.core.lease import TicketLease
 from jobq.core.outbox import repair_all
 from jobq.core.realm import Realm
 from jobq.core.status import is_anything_queued
-from jobq.errors import JobqError, NotFound, Unreachable
+from jobq.errors import JobqError, NoRoom, NotFound, Unreachable
 from jobq.model.job import Job, JobState, Reason
 from jobq.worker.heart import Heart, sweep_now_and_then
 from jobq.worker.lanes import Lanes, Taken
@@ -85,6 +85,7 @@ class Worker:
             finally:
                 for task in tasks:
                     task.cancel()
+                await self.runner.supervision.close()
         await self.heart.leave()
         self.summary.started = self.runner.started
         return self.summary
@@ -126,8 +127,12 @@ class Worker:
         pace = Pace(limits.poll_seconds, limits.idle_poll_seconds, random=self.realm.random)
         while not self._stopping.is_set() and not (self.options.one and self.runner.started):
             try:
+                if trouble := self.runner.trouble:
+                    self.runner.trouble = None
+                    raise trouble
                 received = await self._receive(pace)
-                self._trouble_since = None
+                if not self.runner.is_in_trouble:
+                    self._trouble_since = None
                 self._has_connected = True
                 if not received and not self._tickets and await self._is_done(pace):
                     return
@@ -234,14 +239,14 @@ class Worker:
         return await is_anything_queued(self.realm, [lane for lane in lanes if lane in self._lanes.names])
 
     async def _endure(self, error: JobqError) -> None:
-        """A backend in trouble is asked again for a while, and never taken for an empty queue."""
+        """A backend in trouble is asked again for a while, and never taken for an empty queue; so is this machine."""
         now = time.monotonic()
         self._trouble_since = self._trouble_since or now
         patience = PATIENCE_LATER if self._has_connected else PATIENCE_AT_FIRST
-        if not isinstance(error, Unreachable) or now - self._trouble_since > patience:
+        if not isinstance(error, Unreachable | NoRoom) or now - self._trouble_since > patience:
             self._fail(error)
             return
-        logger.warning("asking again: %s", error)
+        logger.warning("trying again: %s", error)
         await self._wait_until(lambda: False, min(30.0, max(1.0, (now - self._trouble_since) / 4)))
 
     def _fail(self, error: JobqError) -> None:
