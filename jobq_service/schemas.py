@@ -104,6 +104,11 @@ class Realms(_Answered):
     realms: list[str]
 
 
+class Progress(_Answered):
+    fraction: float | None = Field(description="from 0 to 1; null where the job says only a text")
+    text: str
+
+
 class Job(_Answered):
     id: str
     batch: str
@@ -113,6 +118,7 @@ class Job(_Answered):
     attempts: int
     tags: list[str]
     lanes: list[str]
+    progress: Progress | None = Field(None, description="of a running job that tells, in the answer for one job only")
     output_tail: str
     result: Any = None
 

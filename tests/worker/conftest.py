@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobq.core.realm import Realm
+from jobq.worker.directory import JobDirectory
 from jobq.worker.supervision import Supervision
 from tests.stacks import Place, make_place
 
@@ -16,6 +17,13 @@ from tests.stacks import Place, make_place
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Parametrize with `indirect` for both."""
     return make_place(request, request.param, tmp_path)
+
+
+@pytest.fixture
+async def directory() -> AsyncIterator[JobDirectory]:
+    directory = JobDirectory.make()
+    yield directory
+    await directory.remove()
 
 
 @pytest.fixture

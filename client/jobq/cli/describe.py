@@ -43,11 +43,20 @@ def _facts(job: Document) -> list[tuple[str, str | None]]:
         ("retries", str(job["num_retries"]) if job["num_retries"] else None),
         ("timeout", show_duration(timedelta(seconds=job["timeout"])) if job["timeout"] else None),
         ("message", job["message"]),
+        ("progress", _progress(job["progress"])),
         ("worker", job["worker"]),
         ("took", show_duration(timedelta(seconds=job["seconds"])) if job["seconds"] else None),
         *((name, _moment(job[f"{name}_at"])) for name in ("pushed", "started", "ended", "due")),
         ("result", None if job["result"] is None else json.dumps(job["result"], ensure_ascii=False)),
     ]
+
+
+def _progress(told: Document | None) -> str | None:
+    """`40 % epoch 12`."""
+    if told is None:
+        return None
+    done = "" if told["fraction"] is None else f"{told['fraction']:.0%}".replace("%", " %")
+    return " ".join(filter(None, (done, told["text"])))
 
 
 def _moment(text: str | None) -> str | None:

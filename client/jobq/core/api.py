@@ -79,11 +79,12 @@ class RealmApi:
         return {"realm": self.realm.name, **tally_document(await status.total(self.realm))}
 
     async def job(self, job_id: str) -> Document:
-        """The whole job; a large payload or result is fetched."""
+        """The whole job, and how far it is if it runs and tells; a large payload or result is fetched."""
         job = await self.realm.read(job_id)
+        progress = await workers.progress_of(self.realm, job)
         with suppress(BadInput):  # an undecodable one is shown as it is
             job = await with_payload(self.realm, job)
-        return job_document(replace(job, result=await result_of(self.realm, job)))
+        return job_document(replace(job, result=await result_of(self.realm, job)), progress)
 
     async def jobs(self, where: Filter, *, after: str = "", limit: int = 50) -> Document:
         """A page: `jobs` (documents), `next` (pass as `after`; null at the end)."""

@@ -8,12 +8,12 @@ from typing import Any
 from jobq.core.status import RealmStatus
 from jobq.model.counts import Tally, WorkerView
 from jobq.model.durations import to_iso
-from jobq.model.job import Job, Pushed
+from jobq.model.job import Job, Progress, Pushed
 
 Document = dict[str, Any]
 
 
-def job_document(job: Job) -> Document:
+def job_document(job: Job, progress: Progress | None = None) -> Document:
     """Times are ISO 8601 in UTC, durations seconds. Of the environment only the names: values may be secrets."""
     spec = job.spec
     return {
@@ -39,10 +39,15 @@ def job_document(job: Job) -> Document:
         "started_at": _time(job.started_at),
         "ended_at": _time(job.ended_at),
         "due_at": _time(job.due_at),
+        "progress": progress_document(progress) if progress else None,
         "output_tail": job.tail,
         "result": job.result,
         "is_result_in_blob": bool(job.result_blob),
     }
+
+
+def progress_document(progress: Progress) -> Document:
+    return {"fraction": progress.fraction, "text": progress.text}
 
 
 def tally_document(tally: Tally) -> Document:
@@ -71,6 +76,7 @@ def worker_document(worker: WorkerView) -> Document:
         "host": worker.host,
         "slots": worker.slots,
         "running": list(worker.running),
+        "progress": {job_id: progress_document(progress) for job_id, progress in worker.progress.items()},
         "beat_at": _time(worker.beat_at),
         "expires_at": _time(worker.expires_at),
     }

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -20,8 +20,10 @@ from jobq.core.rows import named_labels, workers_partition
 from jobq.errors import Conflict, ReplyLost
 from jobq.model.counts import WorkerView
 from jobq.model.durations import from_iso, to_iso
-from jobq.model.job import Job
+from jobq.model.job import Job, JobState, Progress
 from jobq.model.wire import dumps
+
+NONE: Mapping[str, Progress] = {}
 
 FORGET_AFTER = timedelta(hours=1)
 """A worker's row goes this long after it stopped being believed."""
@@ -38,9 +40,13 @@ class WorkerRow:
     _asked: list[str] = field(default_factory=list)
     """What was read from the row but not returned yet: a beat that fails half-way may have cleared it there."""
 
-    async def beat(self, running: Sequence[Job], *, believe: timedelta) -> list[str]:
-        """Say what runs now, to be believed for `believe`; the ids of jobs that the worker is asked to cancel."""
-        values = self._values(running, believe)
+    async def beat(
+        self, running: Sequence[Job], *, believe: timedelta, progress: Mapping[str, Progress] = NONE
+    ) -> list[str]:
+        """Say what runs now, to be believed for `believe`, and how far it is, by job; the ids of jobs to cancel."""
+        values = self._values(running, believe) | {
+            "progress": dumps({job_id: [how.fraction, how.text] for job_id, how in progress.items()})
+        }
         while True:
             try:
                 change = merge(self.worker, values, self.etag) if self.etag else create(self.worker, values)
@@ -96,6 +102,14 @@ async def tell(realm: Realm, worker: str, *, cancel: str) -> None:
             continue
 
 
+async def progress_of(realm: Realm, job: Job) -> Progress | None:
+    """How far a running job is, as it has told its worker; None where it has told nothing."""
+    if job.state is not JobState.RUNNING or not job.worker:
+        return None
+    row = await realm.stack.table.get(workers_partition(realm.name), job.worker)
+    return _progress(row).get(job.id) if row else None
+
+
 async def worker_rows(realm: Realm) -> list[Row]:
     return await scan_all(realm, workers_partition(realm.name), "")
 
@@ -130,6 +144,11 @@ async def forget_dead(realm: Realm) -> int:
     return gone
 
 
+def _progress(row: Row) -> dict[str, Progress]:
+    told = json.loads(str(row.values.get("progress") or "{}"))
+    return {job_id: Progress(fraction, text) for job_id, (fraction, text) in told.items()}
+
+
 def _view(row: Row) -> WorkerView:
     values = row.values
     return WorkerView(
@@ -137,6 +156,7 @@ def _view(row: Row) -> WorkerView:
         host=str(values.get("host", "")),
         slots=int(values.get("slots", 0)),
         running=tuple(json.loads(str(values.get("running") or "[]"))),
+        progress=_progress(row),
         beat_at=from_iso(str(values["beat_at"])),
         expires_at=from_iso(str(values["expires_at"])),
     )

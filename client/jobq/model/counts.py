@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobq.model.job import JobState
+from jobq.model.job import JobState, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ class WorkerView:
     slots: int
     running: tuple[str, ...]
     """Ids of the jobs it runs."""
+    progress: Mapping[str, Progress]
+    """How far they are, of those that tell."""
     beat_at: datetime
     expires_at: datetime
     """Until then its jobs count as running."""

@@ -77,6 +77,31 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running job says it is."""
+
+    fraction: float | None
+    """From 0 to 1; None where it says only a text."""
+    text: str = ""
+
+    @classmethod
+    def parse(cls, written: str) -> Progress | None:
+        """The last whole line: a number, a text, or both, as in `0.4 epoch 12` or `40%`. None for nothing."""
+        lines = [line for line in written.split("\n") if line.strip()]
+        if not lines:
+            return None
+        first, _, rest = lines[-1].strip().partition(" ")
+        try:
+            fraction = float(first.removesuffix("%")) / (100 if first.endswith("%") else 1)
+        except ValueError:
+            return cls(None, lines[-1].strip()[:PROGRESS_CHARS])
+        return cls(min(1.0, max(0.0, fraction)) if fraction == fraction else None, rest.strip()[:PROGRESS_CHARS])
+
+
+PROGRESS_CHARS = 100
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How an attempt ended; `reason` None means ok."""
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
-import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-from jobq.model.job import Job, Json, Outcome, Reason
+from jobq.errors import BadInput
+from jobq.model.job import Job, Json, Outcome, Progress, Reason
+from jobq.worker.directory import JobDirectory
+from jobq.worker.memory import oom_kills
 from jobq.worker.output import FLUSH_SECONDS, Output
 from jobq.worker.process import JobProcess
 from jobq.worker.supervision import Supervision, SupervisorLost, boot_time
 
 logger = logging.getLogger(__name__)
+
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""As an exit code: of a process that was killed, and of a shell that waited for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,6 @@ class Program:
 
     command: Sequence[str]
     env: Mapping[str, str]
-    control: Path | None = None
-    """Where a Python callable's process leaves `result.json` and `error.json`."""
-    cwd: Path | None = None
-    """Where it runs, if not in the attempt's directory itself."""
 
 
 @dataclass(eq=False, slots=True)
@@ -49,6 +46,7 @@ class Attempt:
     """Of the lease: when it is over somebody else may run the job, so its process must be gone."""
     created_at: float = field(default_factory=time.monotonic)
     _process: JobProcess | None = None
+    _directory: JobDirectory | None = None
     _stop_reason: Reason | None = None
     _abandoned: asyncio.Event = field(default_factory=asyncio.Event)
     _stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,15 +65,20 @@ class Attempt:
         if self._process is not None:
             self._process.keep(boot_time(self.seconds_left()))
 
-    async def run(self, program: Program, directory: Path) -> Outcome | None:
+    def progress(self) -> Progress | None:
+        """How far the job says it is."""
+        return self._directory.progress() if self._directory else None
+
+    async def run(self, program: Program, directory: JobDirectory) -> Outcome | None:
         """How it ended, or None if it was abandoned, or nobody can tell. Raises OSError where it cannot be started."""
-        started = time.monotonic()
+        started, kills = time.monotonic(), oom_kills()
+        self._directory = directory
         try:
             self._process = process = await JobProcess.start(
                 self.supervision,
                 program.command,
                 env=program.env,
-                cwd=program.cwd or directory,
+                cwd=directory.work,
                 feed=self.output.feed,
                 until=boot_time(self.seconds_left()),
             )
@@ -92,7 +95,8 @@ class Attempt:
         if self._abandoned.is_set() or code is None:
             self.output.abandon()
             return None
-        reason, message = self._reason(code, program.control)  # now: a stop from here on finds the job at its end
+        # Now: a stop from here on finds the job at its end.
+        reason, message, result = self._ended(code, directory, is_oom=oom_kills() > kills)
         log = await self.output.close()
         if self._abandoned.is_set():
             return None
@@ -101,7 +105,7 @@ class Attempt:
             exit_code=code if code >= 0 else 128 - code,
             message=message,
             tail=self.output.tail,
-            result=_read_json(program.control / "result.json") if program.control and reason is None else None,
+            result=result,
             seconds=round(seconds, 3),
             log=log,
         )
@@ -134,6 +138,8 @@ class Attempt:
 
     async def _end(self, process: JobProcess, ending: asyncio.Future[int | None]) -> None:
         if not self._abandoned.is_set():
+            if self._stop_reason is Reason.PREEMPTED and self._directory:
+                self._directory.say_preempted()
             process.signal_group(signal.SIGTERM)
             process.signal_group(signal.SIGCONT)
             await self._grace(ending)
@@ -147,20 +153,28 @@ class Attempt:
         )
         abandoning.cancel()
 
-    def _reason(self, code: int, control: Path | None) -> tuple[Reason | None, str]:
+    def _ended(self, code: int, directory: JobDirectory, *, is_oom: bool) -> tuple[Reason | None, str, Json]:
+        """Why, in words where there are any, and the result of what went well."""
+        reason, message = self._reason(code, is_oom=is_oom)
+        if reason is None:
+            try:
+                return None, "", directory.result()
+            except BadInput as error:
+                return Reason.UPLOAD, str(error), None
+        if code > 0 and self._stop_reason is None and directory.was_undecodable():
+            reason = Reason.UNDECODABLE
+        return reason, ": ".join(filter(None, (message, directory.error()))), None
+
+    def _reason(self, code: int, *, is_oom: bool) -> tuple[Reason | None, str]:
         if self._stop_reason is Reason.TIMEOUT:
             return Reason.TIMEOUT, f"stopped after its time limit of {self.job.spec.limits.timeout}"
         if self._stop_reason is not None:
             return self._stop_reason, {Reason.PREEMPTED: "its worker was told to stop"}.get(self._stop_reason, "")
+        if is_oom and code in KILLED:
+            return Reason.OOM, "killed by the kernel for memory"
         if code < 0:
             return Reason.SIGNAL, f"killed by {signal_name(-code)}"
-        if code == 0:
-            return None, ""
-        told = _read_json(control / "error.json") if control else None
-        if isinstance(told, dict):  # which the job may have written, or spoiled
-            reason = Reason.UNDECODABLE if told.get("reason") == Reason.UNDECODABLE else Reason.EXIT
-            return reason, str(told.get("message", ""))
-        return Reason.EXIT, ""
+        return (Reason.EXIT if code else None), ""
 
 
 def signal_name(number: int) -> str:
@@ -168,38 +182,3 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def make_directory() -> Path:
-    """A new directory for one attempt, readable by this user only."""
-    return Path(tempfile.mkdtemp(prefix="jobq-"))
-
-
-async def remove_directory(directory: Path) -> None:
-    """With all that is in it, also what the job has made unreadable."""
-    await asyncio.to_thread(_remove, directory)  # an empty one takes a third of a millisecond, a full one minutes
-
-
-def _remove(directory: Path) -> None:
-    try:
-        os.rmdir(directory)  # noqa: PTH106  # most jobs leave it empty, and this is the cheap way
-    except OSError:
-        shutil.rmtree(directory, onerror=_force)
-
-
-def _force(function: object, path: str, _error: object) -> None:
-    try:
-        for place in (Path(path).parent, Path(path)):
-            if place.is_dir() and not place.is_symlink():  # what a link points to is not the job's
-                place.chmod(0o700)
-        shutil.rmtree(path, ignore_errors=True)
-    except OSError as error:
-        logger.warning("could not remove %s: %s", path, error)
-
-
-def _read_json(path: Path) -> Json:
-    try:
-        value: Json = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return value

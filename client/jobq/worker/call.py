@@ -1,6 +1,6 @@
 """Run one call of a Python function in this process: `python -m jobq.worker.call module:function CONTROL_DIR`.
 
-Reads `kwargs.json`, leaves `result.json` or `error.json`. What the function prints is the job's output. With "" for the
+Reads `kwargs.json`, leaves `result.json` or `error.txt`. What the function prints is the job's output. With "" for the
 directory it only looks whether there is such a function.
 """
 
@@ -80,7 +80,9 @@ async def _awaited(result: Any) -> Any:
 
 
 def _tell(control: Path, message: str, reason: str) -> None:
-    (control / "error.json").write_text(json.dumps({"message": message[:2000], "reason": reason}))
+    (control / "error.txt").write_text(message[:2000])
+    if reason == "undecodable":
+        (control / "undecodable").touch()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from jobq.core.realm import Realm
 from jobq.core.sweep import INTERVAL, sweep_if_due
 from jobq.core.workers import WorkerRow
 from jobq.errors import JobqError
-from jobq.model.job import Job
+from jobq.model.job import Job, Progress
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ class Heart:
 
     row: WorkerRow
     running: Callable[[], Sequence[Job]]
+    progress: Callable[[], Mapping[str, Progress]]
     on_cancel: Callable[[str], None]
     believe: timedelta
     soon: float
@@ -49,7 +50,7 @@ class Heart:
     async def beat(self) -> None:
         async with self._turn:
             jobs = list(self.running())
-            asked = await self.row.beat(jobs, believe=self.believe)
+            asked = await self.row.beat(jobs, believe=self.believe, progress=self.progress())
             self._told, self._beat_at = frozenset(job.id for job in jobs), time.monotonic()
         for job_id in asked:
             self.on_cancel(job_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from jobq.model.job import Job
 from jobq.model.wire import dumps
 from jobq.settings import inherited_environment
 from jobq.worker.attempt import Program
+from jobq.worker.directory import JobDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,11 @@ class JobEnvironment:
         base = inherited_environment() | {"PYTHONUNBUFFERED": "1", "JOBQ_WORKER_DIR": str(Path.cwd())}
         return cls(queue_name, worker, base)
 
-    def of(self, job: Job) -> dict[str, str]:
+    def of(self, job: Job, directory: JobDirectory) -> dict[str, str]:
+        timeout = job.spec.limits.timeout
         own = {
+            **directory.environment,
+            **({"JOBQ_DEADLINE": str(int(time.time() + timeout.total_seconds()))} if timeout else {}),
             "JOBQ_JOB_ID": job.id,
             "JOBQ_TASK_ID": job.id,
             "JOBQ_BATCH": job.batch,
@@ -42,11 +47,11 @@ class JobEnvironment:
         return {**self.base, **own, **job.spec.env}
 
 
-def shell_program(job: Job, environment: JobEnvironment) -> Program:
+def shell_program(job: Job, environment: JobEnvironment, directory: JobDirectory) -> Program:
     """Raises BadInput for a job that has no command."""
     if job.spec.command is None:
         raise BadInput("it holds arguments for a Python callable, and this worker runs shell commands (see --proc)")
-    return Program(["bash", "-c", job.spec.command], environment.of(job))
+    return Program(["bash", "-c", job.spec.command], environment.of(job, directory))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +74,13 @@ class CallableProgram:
         except (TypeError, OSError) as error:
             raise BadInput(f"handler {name!r} must be in a file that another process can import") from error
 
-    def __call__(self, job: Job, environment: JobEnvironment, control: Path) -> Program:
+    def __call__(self, job: Job, environment: JobEnvironment, directory: JobDirectory) -> Program:
         if job.spec.kwargs is None:
             raise BadInput("it is a shell command, and this worker calls a Python function")
-        (control / "kwargs.json").write_text(dumps(dict(job.spec.kwargs)))
-        command = [sys.executable, "-m", "jobq.worker.call", self.reference, str(control)]
-        env = environment.of(job)
+        (directory.root / "kwargs.json").write_text(dumps(dict(job.spec.kwargs)))
+        command = [sys.executable, "-m", "jobq.worker.call", self.reference, str(directory.root)]
+        env = environment.of(job, directory)
         # The worker's folder: `jobq worker --proc tasks:fit` means ./tasks.py, and the job runs in a folder of its own.
         places = [environment.base["JOBQ_WORKER_DIR"], *sys.path, env.get("PYTHONPATH")]
         env["PYTHONPATH"] = os.pathsep.join(filter(None, places))
-        work = control / "work"  # the job's own, and empty
-        work.mkdir()
-        return Program(command, env, control, work)
+        return Program(command, env)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from logging.handlers import QueueHandler, QueueListener
-from pathlib import Path
 from typing import Any
 
 from jobq.connect import open_realm
@@ -22,10 +21,11 @@ from jobq.core.realm import Realm
 from jobq.core.workers import WorkerRow
 from jobq.errors import BadInput, JobqError
 from jobq.model.address import Address, parse_address
-from jobq.model.job import Job, JobState
+from jobq.model.job import Job, JobState, Progress
 from jobq.model.names import new_token
 from jobq.settings import Settings, inherited_environment, read_settings
 from jobq.worker.attempt import Program
+from jobq.worker.directory import JobDirectory
 from jobq.worker.heart import Heart
 from jobq.worker.options import Until, WorkerOptions
 from jobq.worker.programs import CallableProgram, JobEnvironment, shell_program
@@ -140,18 +140,22 @@ def make_worker(realm: Realm, options: WorkerOptions, terminal: Writer | None = 
     def running() -> list[Job]:
         return [job for job, _ in runner.attempts.values()]
 
+    def progress() -> dict[str, Progress]:
+        told = {job.id: attempt.progress() for job, attempt in runner.attempts.values()}
+        return {job_id: how for job_id, how in told.items() if how}
+
     beat = realm.queue("0").limits.poll_seconds * BEATS_PER_POLL
-    heart = Heart(WorkerRow(realm, name, options.slots), running, runner.cancel, options.lease, beat)
+    heart = Heart(WorkerRow(realm, name, options.slots), running, progress, runner.cancel, options.lease, beat)
     worker = Worker(realm, options, runner, heart)
     return worker
 
 
 def _program(options: WorkerOptions, environment: JobEnvironment) -> MakeProgram:
     if not options.proc:
-        return lambda job, directory: shell_program(job, environment)
+        return lambda job, directory: shell_program(job, environment, directory)
     call = CallableProgram(options.proc)
 
-    def program(job: Job, directory: Path) -> Program:
+    def program(job: Job, directory: JobDirectory) -> Program:
         return call(job, environment, directory)
 
     return program

@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from jobq.core.claim import Held, claim
@@ -23,7 +22,8 @@ from jobq.core.together import together
 from jobq.errors import BadInput, JobqError, LeaseLost, NoRoom, Unreachable
 from jobq.model.job import Job, JobState, Outcome, Reason
 from jobq.model.ticket import decode_ticket
-from jobq.worker.attempt import Attempt, Program, make_directory, remove_directory
+from jobq.worker.attempt import Attempt, Program
+from jobq.worker.directory import JobDirectory
 from jobq.worker.options import WorkerOptions
 from jobq.worker.output import Output
 from jobq.worker.renewer import Renewer
@@ -49,7 +49,7 @@ RETRY_SECONDS = 2.0
 OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 """What the system says when the disk is full, memory is short, or there are too many files or processes."""
 
-MakeProgram = Callable[[Job, Path], Program]
+MakeProgram = Callable[[Job, JobDirectory], Program]
 
 
 class End(Enum):
@@ -227,7 +227,7 @@ class TicketRunner:
         self.attempts[job.id] = (job, attempt)
         directory = None
         try:
-            directory = make_directory()
+            directory = JobDirectory.make()
             program = self.program(await with_payload(self.realm, job), directory)
             outcome = await attempt.run(program, directory)
             self.is_in_trouble = False
@@ -242,7 +242,7 @@ class TicketRunner:
             mine.discard(attempt)
             del self.attempts[job.id]
             if directory:
-                await remove_directory(directory)
+                await directory.remove()
 
     async def _record(self, held: Held, job: Job, outcome: Outcome) -> Job | None:
         """Until it is stored, for as long as the lease holds."""
