@@ -51,8 +51,10 @@ class Attempt:
     _abandoned: asyncio.Event = field(default_factory=asyncio.Event)
     _stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def stop(self, reason: Reason) -> None:
-        """Ask the job to end: SIGTERM, and SIGKILL after the grace. The first reason counts."""
+    def stop(self, reason: Reason, grace: timedelta | None = None) -> None:
+        """Ask the job to end: SIGTERM, and SIGKILL after its grace, or this one if it is shorter. The first reason
+        counts."""
+        self.grace = self.grace if grace is None else min(self.grace, grace)
         self._stop_reason = self._stop_reason or reason
         self._stopped.set()
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+OnPreempt = Literal["exit", "resume"]
 Until = Literal["empty", "idle", "forever"]
 
 
@@ -24,6 +25,10 @@ class WorkerOptions:
     max_lane: str | None = None
     grace: timedelta = timedelta(seconds=120)
     """From SIGTERM to SIGKILL for a job that is stopped."""
+    scheduled_events: str = "auto"
+    """Where the machine is told of its end: the metadata endpoint's URL, `auto` for Azure's on Azure, or `off`."""
+    on_preempt: OnPreempt = "resume"
+    """What to do after that: end, or wait for the machine to go, and go on if that is withdrawn."""
     proc: str = ""
     """`module:function` for Python callables; empty for shell commands."""
     one: bool = False

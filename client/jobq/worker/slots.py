@@ -48,6 +48,10 @@ class Slots:
                 self.busy += 1
                 turn.set_result(None)
 
+    def open(self) -> None:
+        """After `close`: slots are given again to those who ask from now on."""
+        self.is_closed = False
+
     def close(self) -> None:
         """Nobody gets a slot any more; those who wait are told."""
         self.is_closed = True

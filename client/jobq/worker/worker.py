@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from jobq.core.lease import TicketLease
 from jobq.core.outbox import repair_all
@@ -21,6 +22,7 @@ from jobq.worker.heart import Heart, sweep_now_and_then
 from jobq.worker.lanes import Lanes, Taken
 from jobq.worker.options import WorkerOptions
 from jobq.worker.pace import Pace
+from jobq.worker.preemption import PreemptionWatch, is_on_azure
 from jobq.worker.ticket_run import TicketRunner, jobs_in
 
 logger = logging.getLogger(__name__)
@@ -59,6 +61,8 @@ class Worker:
     _failures_in_a_row: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_paused: bool = False
+    """While the machine is about to go."""
     _asking_again_in: float = 0.1
     _asked_again_at: float = -math.inf
     """When to look next whether all is done, and the wait after that."""
@@ -79,6 +83,8 @@ class Worker:
                 side.create_task(self.heart.run()),
                 side.create_task(sweep_now_and_then(self.realm, self.heart.row.worker)),
             ]
+            if watch := self._preemption_watch():
+                tasks.append(side.create_task(watch.run()))
             try:
                 async with asyncio.TaskGroup() as tickets:
                     await self._fetch(tickets)
@@ -95,6 +101,22 @@ class Worker:
         self.drain()
         for _, attempt in list(self.runner.attempts.values()):
             attempt.stop(reason)
+
+    def preempt(self, grace: timedelta | None) -> None:
+        """The machine goes, in so long: what runs goes back to the queue. What then, the options say."""
+        if self.options.on_preempt == "exit":
+            self.drain()
+        self._is_paused = True
+        self.runner.slots.close()
+        for _, attempt in list(self.runner.attempts.values()):
+            attempt.stop(Reason.PREEMPTED, grace)
+
+    def resume(self) -> None:
+        """It does not go after all."""
+        self._is_paused = False
+        if not self._stopping.is_set():
+            self.runner.slots.open()
+        self._changed.set()
 
     def kill(self) -> None:
         """At once: nothing of a job goes on, and its ticket comes back when its lease ends."""
@@ -145,6 +167,14 @@ class Worker:
                 await self._endure(error)
         self._start(tickets, self._lanes.came(), pace)  # which gives them back
 
+    def _preemption_watch(self) -> PreemptionWatch | None:
+        where = self.options.scheduled_events
+        if where == "off" or (where == "auto" and not is_on_azure()):
+            return None
+        from jobq.worker.scheduled_events import ScheduledEvents  # an HTTP client, which takes a while to load
+
+        return PreemptionWatch(ScheduledEvents() if where == "auto" else ScheduledEvents(where), self)
+
     def _start(self, tickets: asyncio.TaskGroup, received: list[Taken], pace: Pace) -> None:
         self._tickets += len(received)
         pace.active()
@@ -169,7 +199,7 @@ class Worker:
     def _room(self) -> int:
         """How many tickets to ask for: one for each free slot, and some ahead while jobs are short."""
         runner = self.runner
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._is_paused:
             return 0
         if self.options.one:
             return 1 - self._tickets

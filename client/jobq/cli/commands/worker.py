@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import click
 
-from jobq.cli.params import DURATION, LANE, POSITIVE, option
+from jobq.cli.params import DURATION, LANE, POSITIVE, TEXT, option
 from jobq.cli.session import Session
 from jobq.cli.working import run, worker_options
-from jobq.worker.options import Until, WorkerOptions
+from jobq.worker.options import OnPreempt, Until, WorkerOptions
 
 
 @click.command("worker")
@@ -22,6 +22,19 @@ from jobq.worker.options import Until, WorkerOptions
 @option("--idle-timeout", type=DURATION, help="End after this long without a job.")
 @option("--forever", is_flag=True, help="Never end by itself.")
 @option("--max-lane", type=LANE, help="Leave lanes after this one alone.")
+@option(
+    "--on-preempt",
+    type=click.Choice(["resume", "exit"]),
+    default="resume",
+    help="After this machine was told to go: wait, and go on if that is withdrawn, or end.",
+)
+@option(
+    "--scheduled-events",
+    type=TEXT,
+    default="auto",
+    metavar="URL|auto|off",
+    help="Where the machine is told that it goes; `auto`: the metadata endpoint, on Azure.",
+)
 @worker_options
 @click.pass_obj
 def command(
@@ -33,6 +46,8 @@ def command(
     idle_timeout: timedelta | None,
     forever: bool,
     max_lane: str | None,
+    on_preempt: OnPreempt,
+    scheduled_events: str,
     visibility_timeout: timedelta,
     grace: timedelta,
     proc: str,
@@ -40,7 +55,8 @@ def command(
 ) -> int:
     """Run the queue's jobs on this machine.
 
-    SIGTERM or Ctrl-C stops the jobs and puts them back without losing an attempt; a second Ctrl-C ends at once.
+    SIGTERM or Ctrl-C stops the jobs and puts them back without losing an attempt; a second Ctrl-C ends at once. SIGUSR1
+    finishes what runs and takes nothing new.
 
     \b
     Example:
@@ -57,6 +73,8 @@ def command(
         until=until,
         idle_timeout=idle_timeout,
         max_lane=max_lane,
+        on_preempt=on_preempt,
+        scheduled_events=scheduled_events,
         grace=grace,
         proc=proc,
         quiet=quiet,
