@@ -38,6 +38,18 @@ async def test_worker_runs_what_is_there_and_ends(realm: Realm) -> None:
 
 
 @everywhere
+@pytest.mark.parametrize("chunk", [1, 2])
+async def test_every_slot_is_filled_though_no_job_ends(realm: Realm, tmp_path: Path, chunk: int) -> None:
+    wait = f"until [ -e {tmp_path}/over ]; do sleep 0.05; done"
+    ids = await push(realm, *[wait] * 4, chunk=chunk, ids=ONE_SHARD)
+
+    async with working(realm, slots=4):
+        await until(lambda: _are(realm, ids, "running"))
+        (tmp_path / "over").touch()
+        await until(lambda: _are(realm, ids, "succeeded"))
+
+
+@everywhere
 async def test_worker_that_ends_when_empty_waits_for_a_delayed_retry(realm: Realm) -> None:
     (job_id,) = await push(realm, shell("test $JOBQ_ATTEMPT = 3", retries=2))
 

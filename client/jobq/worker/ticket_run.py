@@ -149,9 +149,11 @@ class TicketRunner:
             await _return_unclaimed(lease)
             return None, False
         held = None
+        self.unclaimed -= has_slot  # that slot counts for it now
         try:
             held = await claim(self.realm, lane, lease, worker=self.worker)
         finally:
+            self.unclaimed += has_slot
             if has_slot and held is None:
                 self.slots.give()
         return held, has_slot
