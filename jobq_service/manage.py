@@ -1,4 +1,4 @@
-"""`/api/manage`: cancel, retry, remove, one job or many, and sweep."""
+"""`/api/manage`: cancel, retry, preempt, remove, one job or many, and sweep."""
 
 from __future__ import annotations
 
@@ -43,6 +43,26 @@ async def retry(api: Api, job_id: JobId) -> Response:
     return answer(job_document(await operate.retry(api.realm, job_id)))
 
 
+@router.post(
+    "/{realm}/jobs/{job}/preempt",
+    summary="Stop a running job and put it back, as if its machine went",
+    response_model=schemas.Job,
+    responses=problems(404, 409),
+)
+async def preempt(api: Api, job_id: JobId) -> Response:
+    return answer(job_document(await operate.preempt(api.realm, job_id)))
+
+
+@router.post(
+    "/{realm}/workers/{worker}/preempt",
+    summary="Have a worker do what it would do if its machine were to go",
+    response_model=schemas.AskedWorker,
+    responses=problems(404),
+)
+async def preempt_worker(api: Api, worker: str) -> Response:
+    return answer(await api.preempt_worker(worker))
+
+
 @router.delete(
     "/{realm}/jobs/{job}",
     summary="Remove a job; one that runs is asked to end, and goes then",
@@ -76,6 +96,17 @@ async def cancel_many(api: Api, request: Request) -> Response:
 )
 async def retry_many(api: Api, request: Request) -> Response:
     return answer(await api.retry(_selection(await read_model(request, schemas.Filter))))
+
+
+@router.post(
+    "/{realm}/preempt",
+    summary="Stop many running jobs and put them back",
+    response_model=schemas.Changed,
+    responses=_BODY,
+    openapi_extra=body({JSON: schemas.Filter}),
+)
+async def preempt_many(api: Api, request: Request) -> Response:
+    return answer(await api.preempt(_selection(await read_model(request, schemas.Filter))))
 
 
 @router.post(

@@ -132,6 +132,10 @@ class Workers(_Answered):
     workers: list[dict[str, Any]]
 
 
+class AskedWorker(_Answered):
+    worker: str
+
+
 class Where(_Answered):
     address: str = Field(description="a queue's address that a worker can pull from directly")
     tables: str = Field(description="the storage account with its rows, where the address does not say it; else empty")

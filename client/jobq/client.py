@@ -174,6 +174,10 @@ class Client:
         """Queue failed and cancelled jobs again: `matched, changed, refused`."""
         return self._backend.retry(self._selection(what, tag))
 
+    def preempt(self, what: What = (), *, tag: str = "") -> Document:
+        """Stop running jobs and put them back, as if their machines went: `matched, changed, refused`."""
+        return self._backend.preempt(self._selection(what, tag))
+
     def remove(self, what: What = (), *, tag: str = "") -> Document:
         """Delete jobs and what is kept of them: `matched, changed, refused`."""
         return self._backend.remove(self._selection(what, tag))

@@ -74,6 +74,12 @@ class DirectBackend:
     def retry(self, selection: Selection) -> Document:
         return self._ask(lambda api: api.retry(selection))
 
+    def preempt(self, selection: Selection) -> Document:
+        return self._ask(lambda api: api.preempt(selection))
+
+    def preempt_worker(self, worker: str) -> Document:
+        return self._ask(lambda api: api.preempt_worker(worker))
+
     def remove(self, selection: Selection) -> Document:
         return self._ask(lambda api: api.remove(selection))
 

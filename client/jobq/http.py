@@ -86,6 +86,12 @@ class HttpBackend:
     def retry(self, selection: Selection) -> Document:
         return self._each("retry", selection, ("failed", "cancelled"))
 
+    def preempt(self, selection: Selection) -> Document:
+        return self._each("preempt", selection, ("running",))
+
+    def preempt_worker(self, worker: str) -> Document:
+        return self._manage("POST", f"workers/{escape(worker)}/preempt")
+
     def remove(self, selection: Selection) -> Document:
         return self._each("remove", selection, ("queued", "running", "succeeded", "failed", "cancelled"))
 

@@ -110,5 +110,53 @@ async def test_events_of_others_and_an_endpoint_in_trouble_stop_nobody(
     assert await exit_code(worker) == 0
 
 
+@pytest.mark.parametrize("place", PLACES, indirect=True)
+@pytest.mark.parametrize("what", ["job", "worker"])
+async def test_preemption_can_be_rehearsed(realm: Realm, processes: Processes, tmp_path: Path, what: str) -> None:
+    # Given a job that runs, beside another one
+    told, over = tmp_path / "told", tmp_path / "over"
+    ids = await push(
+        realm, FIRST_TRY.format(told=told, wait=HEEDS.format(told=told)), f"until [ -e {over} ]; do sleep 0.1; done"
+    )
+    worker = processes.worker("-n", "2", "--grace", "1s")
+    await until(lambda: _running(realm, ids))
+    (first, _) = await jobs(realm, ids)
+
+    # When it, or its worker, is preempted
+    asked = processes.jobq("preempt", *([first.id] if what == "job" else ["--worker", first.worker]))
+    assert await exit_code(asked) == 0
+
+    # Then it is told, goes back uncounted, and runs again on the same worker; its neighbour only if that was meant, too
+    await until(lambda: lines_of(told) == ["begun", "term", "1"])
+    await until(lambda: _succeeded(realm, ids[:1]))
+    over.touch()
+    await until(lambda: _succeeded(realm, ids))
+    done = await jobs(realm, ids)
+    assert [(job.attempt, job.tries) for job in done] == [
+        (2, {"preempted": 1}),
+        (2, {"preempted": 1}) if what == "worker" else (1, {}),
+    ]
+    worker.terminate()
+    assert await exit_code(worker) == 0
+
+
+@pytest.mark.parametrize("place", ["local"], indirect=True)
+async def test_what_cannot_be_preempted_is_said(realm: Realm, processes: Processes) -> None:
+    await push(realm, "true")
+
+    answers = [
+        await exit_code(processes.jobq("preempt", *arguments))
+        for arguments in (["b-1"], ["no-such"], ["--worker", "no-such"], ["b-1", "--worker", "w"], [])
+    ]
+
+    assert answers == [1, 3, 3, 2, 2]
+    assert "error: job b-1 is queued; only running jobs can be preempted" in processes.said(0)
+    assert "error: there is no worker no-such" in processes.said(2)
+
+
+async def _running(realm: Realm, ids: list[str]) -> bool:
+    return set(await states(realm, ids)) == {"running"}
+
+
 async def _succeeded(realm: Realm, ids: list[str]) -> bool:
     return set(await states(realm, ids)) == {"succeeded"}

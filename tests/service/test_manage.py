@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from jobq.core.workers import Asked, WorkerRow
 from jobq.model.job import JobState
 from tests.service.control_plane import ControlPlane
 
@@ -31,6 +33,30 @@ async def test_running_job_is_asked_to_end(service: ControlPlane) -> None:
     answer = await service.post("manage/demo/jobs/a/cancel")
 
     assert (answer.json()["state"], answer.json()["cancel_requested"]) == ("running", True)
+
+
+async def test_running_job_is_preempted_through_its_worker(service: ControlPlane) -> None:
+    # Given a job that runs, one whose worker has no row, one that waits
+    await service.push({"id": "a", "cmd": "true"}, {"id": "b", "cmd": "true"}, {"id": "c", "cmd": "true"})
+    await service.force("a", JobState.RUNNING, worker="w-1")
+    await service.force("b", JobState.RUNNING, worker="gone")
+    row = WorkerRow(service.realms.realm("demo"), "w-1", 1)
+    await row.beat([], believe=timedelta(minutes=5))
+
+    # When they, and the worker, are preempted
+    one = await service.post("manage/demo/jobs/a/preempt")
+    others = [await service.post(f"manage/demo/jobs/{job_id}/preempt") for job_id in ("b", "c", "d")]
+    many = await service.post("manage/demo/preempt", {"ids": ["a", "b"]})
+    whole = await service.post("manage/demo/workers/w-1/preempt")
+    unknown = await service.post("manage/demo/workers/w%2F2/preempt")
+
+    # Then the worker is told, and the others are refused
+    assert (one.status_code, one.json()["state"]) == (200, "running")
+    assert [answer.status_code for answer in others] == [404, 409, 404]
+    assert (many.json()["matched"], many.json()["changed"]) == (2, 1)
+    assert (whole.status_code, whole.json()) == (200, {"worker": "w-1"})
+    assert unknown.status_code == 404
+    assert await row.beat([], believe=timedelta(minutes=5)) == Asked(preempt=("*", "a"))
 
 
 async def test_cancelled_job_is_queued_again(service: ControlPlane) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from jobq.core.api import RealmApi
 from jobq.core.logs import log_key
-from jobq.core.operate import cancel, change, leave_lane, remove, retry
+from jobq.core.operate import cancel, change, leave_lane, preempt, preempt_worker, remove, retry
 from jobq.core.outbox import PATIENCE, repair_all
 from jobq.core.ports import Row
-from jobq.core.workers import WorkerRow, live_workers, tell
+from jobq.core.workers import Asked, WorkerRow, live_workers, tell
 from jobq.errors import IllegalTransition, NotFound, Unreachable
 from jobq.model.job import Job, JobState, Limits, Reason
 from tests.proof.actors import FAILED, Worker, always
@@ -73,8 +73,43 @@ async def test_cancel_of_a_running_job_is_noticed_by_the_next_heartbeat() -> Non
     job = await cancel(running.world.realm, "b-1")
 
     assert (job.state, job.cancel_requested) == (JobState.RUNNING, True)
-    assert await row.beat(running.held.jobs, believe=BELIEVE) == ["b-1"]
-    assert await row.beat(running.held.jobs, believe=BELIEVE) == []
+    assert await row.beat(running.held.jobs, believe=BELIEVE) == Asked(cancel=("b-1",))
+    assert await row.beat(running.held.jobs, believe=BELIEVE) == Asked()
+
+
+async def test_preemption_of_a_running_job_is_noticed_by_the_next_heartbeat() -> None:
+    running = Running()
+    row = await running.begin()
+    await cancel(running.world.realm, "b-1")
+
+    job = await preempt(running.world.realm, "b-1")
+    await preempt_worker(running.world.realm, job.worker)
+
+    assert job.state is JobState.RUNNING
+    asked = await row.beat(running.held.jobs, believe=BELIEVE)
+    assert asked == Asked(cancel=("b-1",), preempt=("*", "b-1"))
+    assert await row.beat(running.held.jobs, believe=BELIEVE) == Asked()
+
+
+async def test_what_does_not_run_cannot_be_preempted() -> None:
+    world = World()
+    await world.push_one()
+
+    with pytest.raises(IllegalTransition, match="is queued; only running jobs"):
+        await preempt(world.realm, "b-1")
+    with pytest.raises(NotFound, match="there is no job x"):
+        await preempt(world.realm, "x")
+    with pytest.raises(NotFound, match="there is no worker w"):
+        await preempt_worker(world.realm, "w")
+
+
+async def test_job_of_a_worker_that_is_gone_cannot_be_preempted() -> None:
+    running = Running()
+    row = await running.begin()
+    await row.leave()
+
+    with pytest.raises(NotFound, match=r"worker \S+ of job b-1 is gone"):
+        await preempt(running.world.realm, "b-1")
 
 
 async def test_command_is_not_lost_with_the_reply_of_the_heartbeat_that_read_it() -> None:
@@ -89,7 +124,7 @@ async def test_command_is_not_lost_with_the_reply_of_the_heartbeat_that_read_it(
         await row.beat([], believe=BELIEVE)  # reads the command and clears it; of that it gets no reply
 
     assert trouble.is_over
-    assert await row.beat([], believe=BELIEVE) == ["b-1"]
+    assert await row.beat([], believe=BELIEVE) == Asked(cancel=("b-1",))
 
 
 class LateTrouble:

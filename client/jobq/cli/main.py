@@ -28,6 +28,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Change it": {
         "cancel": "Cancel jobs, queued or running.",
         "retry": "Queue failed or cancelled jobs again.",
+        "preempt": "Stop running jobs and put them back, as if their machine went.",
         "remove": "Delete jobs and what is kept of them.",
         "clear": "Delete what is queued in a lane.",
         "sweep": "Repair what a crash left behind.",

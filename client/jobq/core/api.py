@@ -106,6 +106,16 @@ class RealmApi:
         chosen = self._narrowed(selection, JobState.FAILED, JobState.CANCELLED)
         return await self._each(chosen, lambda job_id: operate.retry(self.realm, job_id))
 
+    async def preempt(self, selection: Selection) -> Document:
+        """Running jobs go back to the queue, as if their machines went."""
+        chosen = self._narrowed(selection, JobState.RUNNING)
+        return await self._each(chosen, lambda job_id: operate.preempt(self.realm, job_id))
+
+    async def preempt_worker(self, worker: str) -> Document:
+        """`worker`, which was asked to behave as if its machine went."""
+        await operate.preempt_worker(self.realm, worker)
+        return {"worker": worker}
+
     async def remove(self, selection: Selection) -> Document:
         return await self._each(self._narrowed(selection), lambda job_id: operate.remove(self.realm, job_id))
 

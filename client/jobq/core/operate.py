@@ -16,7 +16,7 @@ from jobq.core.payload import forget_blobs
 from jobq.core.ports import MAX_CHANGES
 from jobq.core.realm import Realm
 from jobq.core.transition import move
-from jobq.core.workers import tell
+from jobq.core.workers import EVERYTHING, tell
 from jobq.errors import Conflict, IllegalTransition, NotFound, ReplyLost
 from jobq.model.job import Job, JobState, Reason
 
@@ -54,6 +54,22 @@ async def retry(realm: Realm, job_id: str) -> Job:
     job = await change(realm, job_id, lambda job: queue_again(job, realm.now()))
     assert job is not None
     return job
+
+
+async def preempt(realm: Realm, job_id: str) -> Job:
+    """Have a running job stopped and put back, as if its machine went. Raises NotFound, IllegalTransition."""
+    job = await realm.read(job_id)
+    if job.state is not JobState.RUNNING:
+        raise IllegalTransition(f"job {job.id} is {job.state}; only running jobs can be preempted")
+    if not await tell(realm, job.worker, preempt=job.id):
+        raise NotFound(f"worker {job.worker} of job {job.id} is gone; another one takes the job over soon")
+    return job
+
+
+async def preempt_worker(realm: Realm, worker: str) -> None:
+    """Have a worker do all that it would do if its machine were to go. Raises NotFound."""
+    if not await tell(realm, worker, preempt=EVERYTHING):
+        raise NotFound(f"there is no worker {worker} in {realm.address}; `jobq show` of a running job names its worker")
 
 
 async def leave_lane(realm: Realm, job_id: str, lane: str) -> Job | None:

@@ -29,6 +29,26 @@ FORGET_AFTER = timedelta(hours=1)
 """A worker's row goes this long after it stopped being believed."""
 
 
+EVERYTHING = "*"
+"""In place of a job's id: all that the worker runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a worker is asked to do: with jobs, by their ids."""
+
+    cancel: tuple[str, ...] = ()
+    preempt: tuple[str, ...] = ()
+    """Or EVERYTHING."""
+
+    @classmethod
+    def of(cls, row: Row | None) -> Asked:
+        return cls(*(_ids(row, column) for column in ("cancel", "preempt"))) if row else cls()
+
+    def __add__(self, other: Asked) -> Asked:
+        return Asked(self.cancel + other.cancel, self.preempt + other.preempt)
+
+
 @dataclass(slots=True)
 class WorkerRow:
     """A worker's own row, written by it alone but for commands."""
@@ -37,13 +57,13 @@ class WorkerRow:
     worker: str
     slots: int
     etag: str = ""
-    _asked: list[str] = field(default_factory=list)
+    _asked: Asked = field(default_factory=Asked)
     """What was read from the row but not returned yet: a beat that fails half-way may have cleared it there."""
 
     async def beat(
         self, running: Sequence[Job], *, believe: timedelta, progress: Mapping[str, Progress] = NONE
-    ) -> list[str]:
-        """Say what runs now, to be believed for `believe`, and how far it is, by job; the ids of jobs to cancel."""
+    ) -> Asked:
+        """Say what runs now, to be believed for `believe`, and how far it is, by job; what was asked meanwhile."""
         values = self._values(running, believe) | {
             "progress": dumps({job_id: [how.fraction, how.text] for job_id, how in progress.items()})
         }
@@ -51,12 +71,12 @@ class WorkerRow:
             try:
                 change = merge(self.worker, values, self.etag) if self.etag else create(self.worker, values)
                 (self.etag,) = await self.realm.stack.table.commit(self._partition, [change])
-                asked, self._asked = self._asked, []
+                asked, self._asked = self._asked, Asked()
                 return asked
             except (Conflict, ReplyLost):
                 row = await self.realm.stack.table.get(self._partition, self.worker)
                 self.etag = row.etag if row else ""
-                self._asked += json.loads(str(row.values.get("cancel") or "[]")) if row else []
+                self._asked += Asked.of(row)
 
     async def leave(self) -> None:
         """Remove the row: nothing runs here any more."""
@@ -82,24 +102,33 @@ class WorkerRow:
             "running": dumps([job.id for job in running]),
             "labels": dumps(dict(labels)),
             "cancel": "",
+            "preempt": "",
             "beat_at": to_iso(now),
             "expires_at": to_iso(now + believe),
         }
 
 
-async def tell(realm: Realm, worker: str, *, cancel: str) -> None:
-    """Ask a worker to cancel a job. One without a row is gone; who takes its job over sees the request in the job."""
+async def tell(realm: Realm, worker: str, *, cancel: str = "", preempt: str = "") -> bool:
+    """Ask a worker to cancel or preempt a job (or EVERYTHING); False where it has no row, and so is gone.
+
+    Whoever takes a job of one that is gone over sees in the job that it is to be cancelled.
+    """
     where = workers_partition(realm.name)
     while True:
         row = await realm.stack.table.get(where, worker) if worker else None
         if row is None:
-            return
-        asked = [*json.loads(str(row.values.get("cancel") or "[]")), cancel]
+            return False
+        asked = Asked.of(row) + Asked((cancel,) if cancel else (), (preempt,) if preempt else ())
+        values = {"cancel": json.dumps(sorted({*asked.cancel})), "preempt": json.dumps(sorted({*asked.preempt}))}
         try:
-            await realm.stack.table.commit(where, [merge(worker, {"cancel": dumps(sorted(set(asked)))}, row.etag)])
-            return
+            await realm.stack.table.commit(where, [merge(worker, values, row.etag)])
+            return True
         except (Conflict, ReplyLost):
             continue
+
+
+def _ids(row: Row, column: str) -> tuple[str, ...]:
+    return tuple(json.loads(str(row.values.get(column) or "[]")))
 
 
 async def progress_of(realm: Realm, job: Job) -> Progress | None:

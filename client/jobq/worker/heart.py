@@ -29,6 +29,8 @@ class Heart:
     running: Callable[[], Sequence[Job]]
     progress: Callable[[], Mapping[str, Progress]]
     on_cancel: Callable[[str], None]
+    on_preempt: Callable[[str], None]
+    """Told of a job, or of EVERYTHING."""
     believe: timedelta
     soon: float
     """Seconds between two beats while things change."""
@@ -52,8 +54,10 @@ class Heart:
             jobs = list(self.running())
             asked = await self.row.beat(jobs, believe=self.believe, progress=self.progress())
             self._told, self._beat_at = frozenset(job.id for job in jobs), time.monotonic()
-        for job_id in asked:
+        for job_id in asked.cancel:
             self.on_cancel(job_id)
+        for job_id in asked.preempt:
+            self.on_preempt(job_id)
 
     async def leave(self) -> None:
         try:

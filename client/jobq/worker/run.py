@@ -145,7 +145,8 @@ def make_worker(realm: Realm, options: WorkerOptions, terminal: Writer | None = 
         return {job_id: how for job_id, how in told.items() if how}
 
     beat = realm.queue("0").limits.poll_seconds * BEATS_PER_POLL
-    heart = Heart(WorkerRow(realm, name, options.slots), running, progress, runner.cancel, options.lease, beat)
+    row = WorkerRow(realm, name, options.slots)
+    heart = Heart(row, running, progress, runner.cancel, lambda job: worker.rehearse(job), options.lease, beat)
     worker = Worker(realm, options, runner, heart)
     return worker
 

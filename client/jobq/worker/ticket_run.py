@@ -126,6 +126,10 @@ class TicketRunner:
         else:
             self.cancelled.add(job_id)
 
+    def preempt(self, job_id: str) -> None:
+        if job_id in self.attempts:
+            self.attempts[job_id][1].stop(Reason.PREEMPTED)
+
     async def _run(self, lane: str, lease: TicketLease, mine: set[Attempt]) -> None:
         turn, count = _Turn(self._suspects), jobs_in(lease.delivery)
         self.unclaimed += count

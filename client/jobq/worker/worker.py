@@ -16,6 +16,7 @@ from jobq.core.lease import TicketLease
 from jobq.core.outbox import repair_all
 from jobq.core.realm import Realm
 from jobq.core.status import is_anything_queued
+from jobq.core.workers import EVERYTHING
 from jobq.errors import JobqError, NoRoom, NotFound, Unreachable
 from jobq.model.job import Job, JobState, Reason
 from jobq.worker.heart import Heart, sweep_now_and_then
@@ -63,6 +64,7 @@ class Worker:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _is_paused: bool = False
     """While the machine is about to go."""
+    _is_rehearsing: bool = False
     _asking_again_in: float = 0.1
     _asked_again_at: float = -math.inf
     """When to look next whether all is done, and the wait after that."""
@@ -110,6 +112,21 @@ class Worker:
         self.runner.slots.close()
         for _, attempt in list(self.runner.attempts.values()):
             attempt.stop(Reason.PREEMPTED, grace)
+
+    def rehearse(self, job_id: str) -> None:
+        """Preempt one job; or EVERYTHING, and then go on as when the end of the machine is withdrawn."""
+        if job_id != EVERYTHING:
+            self.runner.preempt(job_id)
+            return
+        logger.warning("asked to behave as if this machine went: jobs go back to the queue")
+        self.preempt(None)
+        self._is_rehearsing = True
+        self._end_rehearsal()
+
+    def _end_rehearsal(self) -> None:
+        if self._is_rehearsing and not self._tickets:
+            self._is_rehearsing = False
+            self.resume()
 
     def resume(self) -> None:
         """It does not go after all."""
@@ -188,6 +205,7 @@ class Worker:
             pace.active()
             self._tickets -= 1
             self._changed.set()
+            self._end_rehearsal()
 
     async def _receive(self, pace: Pace) -> list[Taken]:
         await self._lanes.look(after=pace.look_after)
