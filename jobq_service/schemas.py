@@ -49,6 +49,9 @@ class NewJob(_Asked):
     crash_limit: int = Field(3, ge=0, le=10_000)
     max_preemptions: int = Field(1000, ge=0, le=10_000)
     timeout: float | str | None = Field(None, description="seconds, or a duration such as `2h`, of one attempt")
+    backoff: str = Field("1s..5m", description="the wait before the first retry, and the longest")
+    retry_on: list[str] = Field([], max_length=20, description="such as `oom` or `exit:75`; empty: any failure")
+    no_retry_on: list[str] = Field([], max_length=20, description="also of `lost` and `preempted`")
 
 
 class Push(_Asked):

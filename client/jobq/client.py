@@ -16,7 +16,7 @@ from jobq.core.push import check_payload
 from jobq.errors import BadInput
 from jobq.model.address import parse_address
 from jobq.model.durations import parse_duration
-from jobq.model.job import DEFAULT_LIMITS, IfExists, JobState, Json, Limits, NewJob, Spec
+from jobq.model.job import DEFAULT_LIMITS, IfExists, JobState, Json, NewJob, Spec
 from jobq.model.names import (
     DEFAULT_LANE,
     MAX_TAGS,
@@ -26,6 +26,7 @@ from jobq.model.names import (
     new_token,
     tag_name,
 )
+from jobq.model.retry import Backoff, cause
 from jobq.model.submission import new_command, parse_object
 from jobq.model.wire import env_from_json
 from jobq.settings import read_settings
@@ -99,6 +100,9 @@ class Client:
         lane: str | int = DEFAULT_LANE,
         env: Mapping[str, str] | None = None,
         num_retries: int = 0,
+        backoff: str = "",
+        retry_on: Sequence[str] = (),
+        no_retry_on: Sequence[str] = (),
         timeout: Duration | None = None,
         chunk: int = 1,
         if_exists: Literal["skip", "error", "rerun-failed", "replace"] = "skip",
@@ -115,7 +119,14 @@ class Client:
             env=env_from_json(dict(env or {})),
             tags=_tags(tags),
             lanes=(lane_name(lane),),
-            limits=Limits(num_retries, DEFAULT_LIMITS.crashes, DEFAULT_LIMITS.preemptions, _duration(timeout)),
+            limits=replace(
+                DEFAULT_LIMITS,
+                retries=num_retries,
+                timeout=_duration(timeout),
+                backoff=Backoff.parse(backoff) if backoff else DEFAULT_LIMITS.backoff,
+                retry_on=tuple(map(cause, retry_on)),
+                no_retry_on=tuple(map(cause, no_retry_on)),
+            ),
         )
         new = [_new_job(task, position, name, defaults) for position, task in enumerate(jobs, 1)]
         done = self._backend.push(new, batch=name, if_exists=IfExists(if_exists), chunk=chunk, token=new_token())

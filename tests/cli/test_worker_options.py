@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -82,6 +83,22 @@ def test_what_is_pushed_is_run_and_counted(terminal: Terminal) -> None:
     assert waited.code == 5
     assert waited.out == "job b1-000002 failed: exit 3 (attempt 1 of 1)\n"
     assert terminal("logs", "b1-000001").out == "hello\n"
+
+
+def test_push_says_which_failures_are_retried_and_how_soon(terminal: Terminal) -> None:
+    # Given jobs that fail once, each in its way
+    ways = ("exit 75", "exit 2", "kill -9 $$")
+    jobs = [part for way in ways for part in ("-c", f"[ $JOBQ_ATTEMPT -gt 1 ] || {way}")]
+    terminal(
+        "push", *jobs, "--batch", "b1", "--num-retries", "2", "--backoff", "0s..0s", "--retry-on", "exit:75,signal"
+    )
+
+    assert run_process("worker").code == 0
+
+    shown = [json.loads(terminal("show", f"b1-00000{n}", "-o", "json").out) for n in (1, 2, 3)]
+    assert [(job["state"], job["attempts"]) for job in shown] == [("succeeded", 2), ("failed", 1), ("succeeded", 2)]
+    said = terminal("show", "b1-000002").out
+    assert "retries   2, 0s..0s apart, only after exit:75, signal\n" in said
 
 
 def test_logs_are_followed_through_the_retries(terminal: Terminal) -> None:

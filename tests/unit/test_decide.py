@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobq.core.decide import (
-    LONGEST_RETRY,
     Verdict,
     after_attempt,
     claimed,
@@ -16,10 +15,10 @@ from jobq.core.decide import (
     given_up,
     judge,
     may_try_again,
-    retry_delay,
 )
 from jobq.core.ports import Delivery
 from jobq.model.job import FAILURES, Job, JobState, Limits, Outcome, Reason, Spec
+from jobq.model.retry import Backoff
 from jobq.model.ticket import Entry, Ticket
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -215,12 +214,12 @@ def test_job_given_back_ends_if_that_was_asked() -> None:
 
 @pytest.mark.parametrize(("failures", "seconds"), [(1, 1), (2, 2), (5, 16), (9, 256)])
 def test_backoff_doubles_and_is_spread_by_a_quarter(failures: int, seconds: int) -> None:
-    low, middle, high = (retry_delay(failures, spread).total_seconds() for spread in (0, 0.5, 1))
+    low, middle, high = (Backoff().wait(failures, spread).total_seconds() for spread in (0, 0.5, 1))
     assert (low, middle, high) == (0.75 * seconds, seconds, min(300, 1.25 * seconds))
 
 
 def test_backoff_is_never_over_five_minutes() -> None:
-    assert retry_delay(10, 1) == retry_delay(10_000, 1) == LONGEST_RETRY
+    assert Backoff().wait(10, 1) == Backoff().wait(10_000, 1) == timedelta(minutes=5)
 
 
 def after_burial(job: Job, message_id: str = "m1", ticket: Ticket = TICKET) -> Job | None:

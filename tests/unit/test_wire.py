@@ -65,7 +65,7 @@ def test_whatever_comes_is_a_spec_or_bad_input(data: dict[str, Any]) -> None:
         ({"cmd": " "}, "not empty"),
         ({"cmd": "a\0b"}, "NUL"),
         ({"kwargs": []}, "'kwargs' must be an object"),
-        ({"cmd": "x", "more": 1}, "unknown key 'more'; known are cmd"),
+        ({"cmd": "x", "more": 1}, "unknown key 'more'; known are backoff, cmd"),
         ({"cmd": "x", "env": []}, "'env' must be an object"),
         ({"cmd": "x", "env": {"": "1"}}, "not the name"),
         ({"cmd": "x", "env": {"A": True}}, "must be a text"),
@@ -80,6 +80,11 @@ def test_whatever_comes_is_a_spec_or_bad_input(data: dict[str, Any]) -> None:
         ({"cmd": "x", "timeout": "0s"}, "over zero"),
         ({"cmd": "x", "timeout": "900w"}, "366 days"),
         ({"cmd": "x", "timeout": []}, "'timeout'"),
+        ({"cmd": "x", "backoff": 30}, "'backoff' must be a text"),
+        ({"cmd": "x", "backoff": "1h..1s"}, "no backoff"),
+        ({"cmd": "x", "retry_on": "oom"}, "'retry_on' must be a list"),
+        ({"cmd": "x", "no_retry_on": ["exit:999"]}, "no way to fail"),
+        ({"cmd": "x", "retry_on": [f"exit:{n}" for n in range(21)]}, "21 retry_on are too many"),
     ],
 )
 def test_a_wrong_value_is_named(data: dict[str, Any], hint: str) -> None:

@@ -40,7 +40,7 @@ def _facts(job: Document) -> list[tuple[str, str | None]]:
         ("lanes", ", ".join(job["lanes"])),
         ("env", ", ".join(job["env_names"])),
         ("attempts", f"{job['attempts']}" + (f" ({tries})" if tries else "")),
-        ("retries", str(job["num_retries"]) if job["num_retries"] else None),
+        ("retries", _retries(job)),
         ("timeout", show_duration(timedelta(seconds=job["timeout"])) if job["timeout"] else None),
         ("message", job["message"]),
         ("progress", _progress(job["progress"])),
@@ -49,6 +49,15 @@ def _facts(job: Document) -> list[tuple[str, str | None]]:
         *((name, _moment(job[f"{name}_at"])) for name in ("pushed", "started", "ended", "due")),
         ("result", None if job["result"] is None else json.dumps(job["result"], ensure_ascii=False)),
     ]
+
+
+def _retries(job: Document) -> str | None:
+    """`3, 30s..3600s apart, only after oom, not after exit:2`."""
+    if not job["num_retries"]:
+        return None
+    only, never = ", ".join(job["retry_on"]), ", ".join(job["no_retry_on"])
+    more = [f"{job['backoff']} apart", only and f"only after {only}", never and f"not after {never}"]
+    return ", ".join([str(job["num_retries"]), *filter(None, more)])
 
 
 def _progress(told: Document | None) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from jobq.errors import BadInput
-from jobq.model import names
+from jobq.model import names, retry
 from jobq.model.durations import parse_duration
 from jobq.model.job import IfExists, JobState
 
@@ -60,6 +60,10 @@ def _tags(text: str) -> tuple[str, ...]:
     return tuple(names.tag_name(part.strip()) for part in text.split(",") if part.strip())
 
 
+def _causes(text: str) -> tuple[str, ...]:
+    return tuple(retry.cause(part) for part in text.split(",") if part.strip())
+
+
 def _variable(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
@@ -77,6 +81,8 @@ POSITIVE = Checked("duration", _positive)
 LEASE = Checked("duration", _lease)
 TAG = Checked("tag", names.tag_name)
 TAGS = Checked("a,b", _tags)
+BACKOFF = Checked("first..longest", retry.Backoff.parse)
+CAUSES = Checked("a,b", _causes)
 LANE = Checked("lane", names.lane_name, separator=",")
 BATCH = Checked("name", names.batch_name)
 JOB_ID = Checked("id", names.job_id)

@@ -12,10 +12,8 @@ from enum import Enum
 
 from jobq.core.ports import Delivery
 from jobq.model.job import Job, JobState, Outcome, Reason
+from jobq.model.retry import is_among
 from jobq.model.ticket import Entry, Ticket
-
-FIRST_RETRY = timedelta(seconds=1)
-LONGEST_RETRY = timedelta(minutes=5)
 
 
 class Verdict(Enum):
@@ -54,7 +52,8 @@ def judge(job: Job | None, entry: Entry, ticket: Ticket, delivery: Delivery, cla
         return Verdict.END_CANCELLED
     if ticket.is_chunk:
         return Verdict.SPLIT
-    return Verdict.END_LOST if job.tries.get(Reason.LOST, 0) >= job.spec.limits.crashes else Verdict.TAKE_OVER
+    lost = replace(job, tries=job.tried(Reason.LOST))
+    return Verdict.TAKE_OVER if may_try_again(lost, Reason.LOST) else Verdict.END_LOST
 
 
 def claimed(job: Job, verdict: Verdict, *, claim_id: str, delivery: Delivery, worker: str, now: datetime) -> Job | None:
@@ -67,6 +66,8 @@ def claimed(job: Job, verdict: Verdict, *, claim_id: str, delivery: Delivery, wo
     if verdict is Verdict.END_LOST:
         lost = replace(job, tries=job.tried(Reason.LOST))
         why = f"its worker was lost {lost.tries[Reason.LOST]} times; the crash limit is {job.spec.limits.crashes}"
+        if is_among(job.spec.limits.no_retry_on, Reason.LOST, None):
+            why = "its worker was lost, after which it is not to be tried again"
         return ended(lost, JobState.FAILED, Reason.LOST, why, now, claim_id)
     if verdict is Verdict.SPLIT:
         held["claim"] = ""
@@ -124,7 +125,8 @@ def after_attempt(job: Job, outcome: Outcome, *, now: datetime, spread: float) -
         return ended(told, JobState.CANCELLED, Reason.CANCELLED, outcome.message, now, job.claim)
     if not may_try_again(told, outcome.reason):
         return ended(told, JobState.FAILED, outcome.reason, outcome.message, now, job.claim)
-    delay = retry_delay(told.failures, spread) if outcome.reason is not Reason.PREEMPTED else timedelta(0)
+    backoff = job.spec.limits.backoff
+    delay = backoff.wait(told.failures, spread) if outcome.reason is not Reason.PREEMPTED else timedelta(0)
     return requeued(told, reason=outcome.reason, message=outcome.message, due_at=now + delay if delay else None)
 
 
@@ -143,15 +145,13 @@ def requeued(job: Job, **fields: object) -> Job:
 
 
 def may_try_again(job: Job, reason: Reason) -> bool:
+    """After an attempt that ended so, which is among the job's tries, and its exit code in the job."""
     limits = job.spec.limits
+    if is_among(limits.no_retry_on, reason, job.exit_code):
+        return False
     if reason is Reason.PREEMPTED:
         return job.tries[reason] <= limits.preemptions
     if reason is Reason.LOST:
         return job.tries[reason] <= limits.crashes
-    return reason is not Reason.UNDECODABLE and job.failures <= limits.retries
-
-
-def retry_delay(failures: int, spread: float) -> timedelta:
-    """About a second after the first failure, then doubling, at most 5 minutes; between 75 % and 125 % of that."""
-    whole = min(LONGEST_RETRY, FIRST_RETRY * float(2 ** min(failures - 1, 20)))
-    return min(LONGEST_RETRY, whole * (0.75 + 0.5 * spread))
+    is_meant = not limits.retry_on or is_among(limits.retry_on, reason, job.exit_code)
+    return is_meant and reason is not Reason.UNDECODABLE and job.failures <= limits.retries

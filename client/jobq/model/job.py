@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from jobq.model.names import DEFAULT_LANE
+from jobq.model.retry import DEFAULT_BACKOFF, Backoff
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -52,6 +53,11 @@ class Limits:
     preemptions: int = 1000
     timeout: timedelta | None = None
     """Of one attempt."""
+    backoff: Backoff = DEFAULT_BACKOFF
+    retry_on: tuple[str, ...] = ()
+    """Failures worth a retry, as `oom` or `exit:75`; empty: all."""
+    no_retry_on: tuple[str, ...] = ()
+    """Ends after which there is no further try, a lost worker and a preemption among them."""
 
 
 DEFAULT_LIMITS = Limits()

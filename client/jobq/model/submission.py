@@ -77,4 +77,7 @@ _LIMIT_OF_KEY = {
     "crash_limit": "crashes",
     "max_preemptions": "preemptions",
     "timeout": "timeout",
+    "backoff": "backoff",
+    "retry_on": "retry_on",
+    "no_retry_on": "no_retry_on",
 }

@@ -17,6 +17,7 @@ from jobq.errors import BadInput
 from jobq.model.durations import parse_duration
 from jobq.model.job import DEFAULT_LIMITS, Json, Limits, Spec
 from jobq.model.names import DEFAULT_LANE, MAX_LANES, MAX_TAGS, lane_name, tag_name
+from jobq.model.retry import MAX_CAUSES, Backoff, cause
 
 MAX_SPEC_BYTES = 4_000_000
 MAX_RETRIES = 10_000
@@ -85,6 +86,12 @@ def limits_to_json(limits: Limits) -> dict[str, Any]:
         out["max_preemptions"] = limits.preemptions
     if limits.timeout is not None:
         out["timeout"] = limits.timeout.total_seconds()
+    if limits.backoff != DEFAULT_LIMITS.backoff:
+        out["backoff"] = str(limits.backoff)
+    if limits.retry_on:
+        out["retry_on"] = list(limits.retry_on)
+    if limits.no_retry_on:
+        out["no_retry_on"] = list(limits.no_retry_on)
     return out
 
 
@@ -103,11 +110,15 @@ def limits_from_json(data: Mapping[str, Any]) -> Limits:
         crashes=_whole(data, "crash_limit", DEFAULT_LIMITS.crashes),
         preemptions=_whole(data, "max_preemptions", DEFAULT_LIMITS.preemptions),
         timeout=_timeout(data.get("timeout")),
+        backoff=_backoff(data.get("backoff")),
+        retry_on=_names(data, "retry_on", cause, MAX_CAUSES),
+        no_retry_on=_names(data, "no_retry_on", cause, MAX_CAUSES),
     )
 
 
 _KEYS = frozenset(
     {"cmd", "kwargs", "env", "tags", "lanes", "lane", "num_retries", "crash_limit", "max_preemptions", "timeout"}
+    | {"backoff", "retry_on", "no_retry_on"}
 )
 
 
@@ -171,6 +182,14 @@ def _whole(data: Mapping[str, Any], key: str, default: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_RETRIES:
         raise BadInput(f"{key!r} must be a whole number from 0 to {MAX_RETRIES}, not {value!r}")
     return value
+
+
+def _backoff(value: object) -> Backoff:
+    if value is None:
+        return DEFAULT_LIMITS.backoff
+    if not isinstance(value, str):
+        raise BadInput(f"'backoff' must be a text such as '30s..1h', not {value!r}")
+    return Backoff.parse(value)
 
 
 def _timeout(value: object) -> timedelta | None:

@@ -65,6 +65,9 @@ class PushCommand(click.Command):
 @option("--tags", multiple=True, type=params.TAGS, help="Attach tags, separated by commas.")
 @option("--lane", multiple=True, type=params.LANE, help=f"Priority level, lowest first [{DEFAULT_LANE}].")
 @option("--num-retries", type=_COUNT, default=0, help="Further tries after the first failure.")
+@option("--backoff", type=params.BACKOFF, default="1s..5m", help="The wait before the first retry, and the longest.")
+@option("--retry-on", multiple=True, type=params.CAUSES, help="Retry only these failures, e.g. oom,exit:75.")
+@option("--no-retry-on", multiple=True, type=params.CAUSES, help="No further try after these, e.g. exit:2,lost.")
 @option("--timeout", type=params.POSITIVE, help="Stop an attempt after this long, e.g. 2h.")
 @option("--crash-limit", type=_COUNT, default=DEFAULT_LIMITS.crashes, help="Lost workers that a job survives.")
 @option("--max-preemptions", type=_COUNT, default=DEFAULT_LIMITS.preemptions, help="Preemptions a job survives.")
@@ -131,5 +134,10 @@ def _defaults(given: dict[str, Any]) -> Spec:
     if len(lanes) > MAX_LANES:
         raise BadInput(f"{len(lanes)} lanes are too many: a job is in at most {MAX_LANES}")
     timeout: timedelta | None = given["timeout"]
-    limits = Limits(given["num_retries"], given["crash_limit"], given["max_preemptions"], timeout)
+    only, never = (sum(given[name], ()) for name in ("retry_on", "no_retry_on"))
+    if only and not given["num_retries"]:
+        raise click.UsageError("--retry-on says which failures to retry; --num-retries N says how often")
+    limits = Limits(
+        given["num_retries"], given["crash_limit"], given["max_preemptions"], timeout, given["backoff"], only, never
+    )
     return Spec(env=env_from_json(dict(given["env"])), tags=tags, lanes=lanes, limits=limits)
