@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from jobq.cli.commands.logs import Lines
 from tests.cli.by_hand import FAILED, end_jobs
 from tests.cli.terminal import Terminal, start_process
 
@@ -62,6 +64,36 @@ def test_tail_prints_the_last_lines(terminal: Terminal) -> None:
     end_jobs(log=b"one\ntwo\nthree")
     assert terminal("logs", "b1-000001", "--tail", "2").out == "two\nthree"
     assert terminal("logs", "b1-000001", "--tail", "0").out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "printed"),
+    [
+        (("--grep", "epoch [0-9]+"), "epoch 1\nan epoch 22\nepoch 3"),
+        (("--grep", "^epoch"), "epoch 1\nepoch 3"),
+        (("--grep", "epoch", "--tail", "2"), "the last epoch\nepoch 3"),
+        (("--grep", "ä"), "loss: ä\n"),
+        (("--grep", "no such"), ""),
+    ],
+)
+def test_lines_are_found_in_the_log(terminal: Terminal, options: tuple[str, ...], printed: str) -> None:
+    end_jobs(log="epoch 1\nloss: ä\nan epoch 22\nthe last epoch\nepoch 3".encode())
+    assert terminal("logs", "b1-000001", *options).out == printed
+
+
+def test_line_that_comes_in_pieces_is_found_once_it_is_whole() -> None:
+    lines = Lines(None, re.compile(b"epoch [0-9]+ done"))
+
+    pieces = [lines.chosen(piece) for piece in (b"x\nepo", b"ch 1 do", b"ne\nepoch 2 done", b"")]
+
+    assert pieces == [b"", b"", b"epoch 1 done\n", b""]
+    assert lines.chosen(b"", is_end=True) == b"epoch 2 done"
+
+
+def test_pattern_that_is_none_is_refused(terminal: Terminal) -> None:
+    answer = terminal("logs", "b1-000001", "--grep", "(")
+    assert answer.code == 2
+    assert "'(' is no regular expression: missing )" in answer.err
 
 
 def test_logs_of_a_job_that_has_not_started_say_so(terminal: Terminal) -> None:

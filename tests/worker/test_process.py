@@ -114,6 +114,31 @@ async def test_twenty_megabytes_do_not_stop_a_job_or_its_neighbour(realm: Realm)
     assert 16_000_000 < len(await read_log(realm, first)) < 17_500_000
 
 
+@pytest.mark.parametrize("place", ["local", "azurite"], indirect=True)
+async def test_job_may_have_a_terminal_and_its_output_arrives_unchanged(realm: Realm) -> None:
+    ids = await push(
+        realm,
+        "test -t 1 && test -t 2 && printf 'one\\ntwo\\ttabs\\r\\n'",
+        "seq 200000",
+        "setsid sleep 60 & echo done",
+    )
+
+    await work(realm, emulate_tty=True, slots=2)
+
+    first, second, third = await jobs(realm, ids)
+    assert await read_log(realm, first) == b"one\ntwo\ttabs\r\n"
+    assert await read_log(realm, second) == b"".join(b"%d\n" % number for number in range(1, 200_001))
+    assert (third.state.value, third.tail) == ("succeeded", "done")
+
+
+async def test_job_has_no_terminal_unless_that_is_asked_for(realm: Realm) -> None:
+    (job_id,) = await push(realm, "test -t 1")
+
+    await work(realm)
+
+    assert await states(realm, [job_id]) == ["failed"]
+
+
 async def test_nothing_is_left_open_after_many_jobs(realm: Realm) -> None:
     ids = await push(realm, *["true"] * 100)
     await work(realm, slots=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -64,6 +65,13 @@ def _causes(text: str) -> tuple[str, ...]:
     return tuple(retry.cause(part) for part in text.split(",") if part.strip())
 
 
+def _pattern(text: str) -> re.Pattern[bytes]:
+    try:
+        return re.compile(text.encode())
+    except re.error as error:
+        raise BadInput(f"{text!r} is no regular expression: {error}") from error
+
+
 def _variable(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
@@ -82,6 +90,7 @@ LEASE = Checked("duration", _lease)
 TAG = Checked("tag", names.tag_name)
 TAGS = Checked("a,b", _tags)
 BACKOFF = Checked("first..longest", retry.Backoff.parse)
+PATTERN = Checked("regex", _pattern)
 CAUSES = Checked("a,b", _causes)
 LANE = Checked("lane", names.lane_name, separator=",")
 BATCH = Checked("name", names.batch_name)

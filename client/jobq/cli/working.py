@@ -16,8 +16,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def worker_options(function: F) -> F:
-    """`visibility_timeout`, `grace`, `proc`, `quiet`."""
+    """`visibility_timeout`, `grace`, `proc`, `emulate_tty`, `quiet`."""
     function = option("-q", "--quiet", is_flag=True, help="Do not copy the jobs' output here.")(function)
+    tty_help = "Let jobs write to a pseudo terminal, as some programs hold their output back otherwise."
+    function = option("-t", "--emulate-tty", is_flag=True, help=tty_help)(function)
     function = option("--proc", type=TEXT, default="", help="Call module:function with JSON arguments, not a shell.")(
         function
     )

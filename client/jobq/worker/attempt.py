@@ -44,6 +44,7 @@ class Attempt:
     supervision: Supervision
     seconds_left: Callable[[], float] = lambda: math.inf
     """Of the lease: when it is over somebody else may run the job, so its process must be gone."""
+    emulate_tty: bool = False
     created_at: float = field(default_factory=time.monotonic)
     _process: JobProcess | None = None
     _directory: JobDirectory | None = None
@@ -83,6 +84,7 @@ class Attempt:
                 cwd=directory.work,
                 feed=self.output.feed,
                 until=boot_time(self.seconds_left()),
+                emulate_tty=self.emulate_tty,
             )
         except SupervisorLost:
             logger.error("job %s kills whatever starts it", self.job.id)

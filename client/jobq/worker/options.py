@@ -33,5 +33,7 @@ class WorkerOptions:
     """`module:function` for Python callables; empty for shell commands."""
     one: bool = False
     """Run one job, then end: `jobq pull`."""
+    emulate_tty: bool = False
+    """Jobs write to a pseudo terminal, so that programs do not hold their output back."""
     quiet: bool = False
     """Do not copy the jobs' output to the terminal."""

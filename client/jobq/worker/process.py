@@ -8,6 +8,7 @@ import fcntl
 import math
 import os
 import signal
+import termios
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 from jobq.worker.supervision import Group, Supervision, boot_time
 
 READ_BYTES = 64 * 1024
+SMALL_READ = 4 * 1024
+"""A terminal gives no more at once."""
 
 
 @dataclass(slots=True)
@@ -37,9 +40,10 @@ class JobProcess:
         cwd: Path,
         feed: Callable[[bytes], None],
         until: float = math.inf,
+        emulate_tty: bool = False,
     ) -> JobProcess:
         """Raises OSError where the system cannot start it. `until`: of `boot_time`, when it is killed if not kept."""
-        reading, writing = os.pipe()
+        reading, writing = _terminal() if emulate_tty else os.pipe()
         try:
             group = await supervision.start(command, env=env, cwd=cwd, output=writing, until=until)
         except BaseException:
@@ -96,6 +100,8 @@ class JobProcess:
             data = os.read(self._pipe, READ_BYTES)
         except BlockingIOError:
             return
+        except OSError:  # of a terminal that nobody writes to any more
+            data = b""
         if data:
             self.feed(data)
         else:
@@ -103,7 +109,23 @@ class JobProcess:
 
     def _drain(self) -> None:
         """What is in the pipe when the process has ended. No more: a child that left its group may write for ever."""
-        with contextlib.suppress(BlockingIOError):
-            for _ in range(fcntl.fcntl(self._pipe, fcntl.F_GETPIPE_SZ) // READ_BYTES + 1):
+        with contextlib.suppress(OSError):
+            for _ in range(_capacity(self._pipe) // SMALL_READ + 1):
                 if data := os.read(self._pipe, READ_BYTES):
                     self.feed(data)
+
+
+def _capacity(pipe: int) -> int:
+    try:
+        return fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)
+    except OSError:  # a terminal
+        return READ_BYTES
+
+
+def _terminal() -> tuple[int, int]:
+    """The ends of a pseudo terminal: to one, programs write line by line. What they write arrives unchanged."""
+    reading, writing = os.openpty()
+    modes = termios.tcgetattr(writing)
+    modes[1] &= ~termios.OPOST
+    termios.tcsetattr(writing, termios.TCSANOW, modes)
+    return reading, writing

@@ -227,7 +227,14 @@ class TicketRunner:
             f"[{job.id}] ".encode(),
             self.terminal,
         )
-        attempt = Attempt(job, output, self.options.grace, self.supervision, lambda: held.lease.seconds_left)
+        attempt = Attempt(
+            job,
+            output,
+            self.options.grace,
+            self.supervision,
+            lambda: held.lease.seconds_left,
+            self.options.emulate_tty,
+        )
         self.started += 1
         mine.add(attempt)
         self.attempts[job.id] = (job, attempt)

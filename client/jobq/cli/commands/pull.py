@@ -17,7 +17,13 @@ from jobq.worker.options import WorkerOptions
 @worker_options
 @click.pass_obj
 def command(
-    session: Session, max_lane: str | None, visibility_timeout: timedelta, grace: timedelta, proc: str, quiet: bool
+    session: Session,
+    max_lane: str | None,
+    visibility_timeout: timedelta,
+    grace: timedelta,
+    proc: str,
+    emulate_tty: bool,
+    quiet: bool,
 ) -> int:
     """Run one job of the queue on this machine. Nothing there: exit code 0; the job failed: 5.
 
@@ -25,5 +31,13 @@ def command(
     Example:
       jobq mystorage/exp7 pull
     """
-    options = WorkerOptions(lease=visibility_timeout, max_lane=max_lane, grace=grace, proc=proc, quiet=quiet, one=True)
+    options = WorkerOptions(
+        lease=visibility_timeout,
+        max_lane=max_lane,
+        grace=grace,
+        proc=proc,
+        emulate_tty=emulate_tty,
+        quiet=quiet,
+        one=True,
+    )
     return run(session, options)

@@ -51,6 +51,7 @@ def command(
     visibility_timeout: timedelta,
     grace: timedelta,
     proc: str,
+    emulate_tty: bool,
     quiet: bool,
 ) -> int:
     """Run the queue's jobs on this machine.
@@ -77,6 +78,7 @@ def command(
         scheduled_events=scheduled_events,
         grace=grace,
         proc=proc,
+        emulate_tty=emulate_tty,
         quiet=quiet,
     )
     return run(session, options)
