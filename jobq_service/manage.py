@@ -63,6 +63,16 @@ async def preempt_worker(api: Api, worker: str) -> Response:
     return answer(await api.preempt_worker(worker))
 
 
+@router.post(
+    "/{realm}/workers/{worker}/drain",
+    summary="Have a worker finish what it runs, take nothing new, and end",
+    response_model=schemas.AskedWorker,
+    responses=problems(404),
+)
+async def drain_worker(api: Api, worker: str) -> Response:
+    return answer(await api.drain_worker(worker))
+
+
 @router.delete(
     "/{realm}/jobs/{job}",
     summary="Remove a job; one that runs is asked to end, and goes then",

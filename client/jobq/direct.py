@@ -80,6 +80,9 @@ class DirectBackend:
     def preempt_worker(self, worker: str) -> Document:
         return self._ask(lambda api: api.preempt_worker(worker))
 
+    def drain_worker(self, worker: str) -> Document:
+        return self._ask(lambda api: api.drain_worker(worker))
+
     def remove(self, selection: Selection) -> Document:
         return self._ask(lambda api: api.remove(selection))
 

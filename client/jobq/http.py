@@ -92,6 +92,9 @@ class HttpBackend:
     def preempt_worker(self, worker: str) -> Document:
         return self._manage("POST", f"workers/{escape(worker)}/preempt")
 
+    def drain_worker(self, worker: str) -> Document:
+        return self._manage("POST", f"workers/{escape(worker)}/drain", again=True)
+
     def remove(self, selection: Selection) -> Document:
         return self._each("remove", selection, ("queued", "running", "succeeded", "failed", "cancelled"))
 

@@ -59,6 +59,22 @@ async def test_running_job_is_preempted_through_its_worker(service: ControlPlane
     assert await row.beat([], believe=timedelta(minutes=5)) == Asked(preempt=("*", "a"))
 
 
+async def test_worker_is_drained_through_its_row(service: ControlPlane) -> None:
+    row = WorkerRow(service.realms.realm("demo"), "w-1", 2, {"gpu": "a100"})
+    await row.beat([], believe=timedelta(minutes=5), machine={"cpu": 0.5})
+
+    known = await service.post("manage/demo/workers/w-1/drain")
+    unknown = await service.post("manage/demo/workers/w-2/drain")
+    (seen,) = (await service.get("status/demo/workers")).json()["workers"]
+    asked = await row.beat([], believe=timedelta(minutes=5), is_draining=True)
+    (then,) = (await service.get("status/demo/workers")).json()["workers"]
+
+    assert (known.status_code, unknown.status_code) == (200, 404)
+    assert (seen["labels"], seen["cpu"], seen["memory"], seen["draining"]) == ({"gpu": "a100"}, 0.5, None, False)
+    assert asked == Asked(drain=("*",))
+    assert then["draining"]
+
+
 async def test_cancelled_job_is_queued_again(service: ControlPlane) -> None:
     await service.push({"id": "a", "cmd": "true"})
     await service.post("manage/demo/jobs/a/cancel")

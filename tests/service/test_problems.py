@@ -161,6 +161,7 @@ async def test_documented_routes_are_those_there_are(service: ControlPlane) -> N
         ("POST", "/api/manage/{realm}/jobs/{job}/retry"),
         ("POST", "/api/manage/{realm}/jobs/{job}/preempt"),
         ("POST", "/api/manage/{realm}/workers/{worker}/preempt"),
+        ("POST", "/api/manage/{realm}/workers/{worker}/drain"),
         ("DELETE", "/api/manage/{realm}/jobs/{job}"),
         ("POST", "/api/manage/{realm}/cancel"),
         ("POST", "/api/manage/{realm}/retry"),

@@ -61,6 +61,13 @@ def _tags(text: str) -> tuple[str, ...]:
     return tuple(names.tag_name(part.strip()) for part in text.split(",") if part.strip())
 
 
+def _label(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if not name.strip() or not value.strip() or len(text) > 100 or not text.isprintable():
+        raise BadInput(f"{text[:100]!r} is no label: write NAME=VALUE, at most 100 characters")
+    return name.strip(), value.strip()
+
+
 def _causes(text: str) -> tuple[str, ...]:
     return tuple(retry.cause(part) for part in text.split(",") if part.strip())
 
@@ -90,6 +97,7 @@ LEASE = Checked("duration", _lease)
 TAG = Checked("tag", names.tag_name)
 TAGS = Checked("a,b", _tags)
 BACKOFF = Checked("first..longest", retry.Backoff.parse)
+LABEL = Checked("name=value", _label, separator=",")
 PATTERN = Checked("regex", _pattern)
 CAUSES = Checked("a,b", _causes)
 LANE = Checked("lane", names.lane_name, separator=",")

@@ -116,6 +116,11 @@ class RealmApi:
         await operate.preempt_worker(self.realm, worker)
         return {"worker": worker}
 
+    async def drain_worker(self, worker: str) -> Document:
+        """`worker`, which was asked to finish what it runs, and to end."""
+        await operate.drain_worker(self.realm, worker)
+        return {"worker": worker}
+
     async def remove(self, selection: Selection) -> Document:
         return await self._each(self._narrowed(selection), lambda job_id: operate.remove(self.realm, job_id))
 

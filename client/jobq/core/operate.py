@@ -69,7 +69,13 @@ async def preempt(realm: Realm, job_id: str) -> Job:
 async def preempt_worker(realm: Realm, worker: str) -> None:
     """Have a worker do all that it would do if its machine were to go. Raises NotFound."""
     if not await tell(realm, worker, preempt=EVERYTHING):
-        raise NotFound(f"there is no worker {worker} in {realm.address}; `jobq show` of a running job names its worker")
+        raise NotFound(f"there is no worker {worker} in {realm.address}; `jobq workers` lists them")
+
+
+async def drain_worker(realm: Realm, worker: str) -> None:
+    """Have a worker take nothing new, finish what it runs, and end. Raises NotFound."""
+    if not await tell(realm, worker, drain=EVERYTHING):
+        raise NotFound(f"there is no worker {worker} in {realm.address}; `jobq workers` lists them")
 
 
 async def leave_lane(realm: Realm, job_id: str, lane: str) -> Job | None:

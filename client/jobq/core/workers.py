@@ -23,6 +23,9 @@ from jobq.model.durations import from_iso, to_iso
 from jobq.model.job import Job, JobState, Progress
 from jobq.model.wire import dumps
 
+COMMANDS = ("cancel", "preempt", "drain")
+"""The columns through which a worker is told."""
+NOTHING: Mapping[str, float] = {}
 NONE: Mapping[str, Progress] = {}
 
 FORGET_AFTER = timedelta(hours=1)
@@ -40,13 +43,15 @@ class Asked:
     cancel: tuple[str, ...] = ()
     preempt: tuple[str, ...] = ()
     """Or EVERYTHING."""
+    drain: tuple[str, ...] = ()
+    """EVERYTHING: to take nothing new, finish what runs, and end."""
 
     @classmethod
     def of(cls, row: Row | None) -> Asked:
-        return cls(*(_ids(row, column) for column in ("cancel", "preempt"))) if row else cls()
+        return cls(*(_ids(row, column) for column in COMMANDS)) if row else cls()
 
     def __add__(self, other: Asked) -> Asked:
-        return Asked(self.cancel + other.cancel, self.preempt + other.preempt)
+        return Asked(self.cancel + other.cancel, self.preempt + other.preempt, self.drain + other.drain)
 
 
 @dataclass(slots=True)
@@ -56,16 +61,29 @@ class WorkerRow:
     realm: Realm
     worker: str
     slots: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What its operator says of it, as `gpu=a100`."""
     etag: str = ""
     _asked: Asked = field(default_factory=Asked)
     """What was read from the row but not returned yet: a beat that fails half-way may have cleared it there."""
 
     async def beat(
-        self, running: Sequence[Job], *, believe: timedelta, progress: Mapping[str, Progress] = NONE
+        self,
+        running: Sequence[Job],
+        *,
+        believe: timedelta,
+        progress: Mapping[str, Progress] = NONE,
+        machine: Mapping[str, float] = NOTHING,
+        is_draining: bool = False,
     ) -> Asked:
-        """Say what runs now, to be believed for `believe`, and how far it is, by job; what was asked meanwhile."""
+        """Say what runs now, to be believed for `believe`, and how far it is, by job; what was asked meanwhile.
+
+        `machine`: `cpu` and `memory`, the parts of it that are in use, from 0.
+        """
         values = self._values(running, believe) | {
-            "progress": dumps({job_id: [how.fraction, how.text] for job_id, how in progress.items()})
+            "progress": dumps({job_id: [how.fraction, how.text] for job_id, how in progress.items()}),
+            "machine": dumps(dict(machine)),
+            "draining": is_draining,
         }
         while True:
             try:
@@ -101,15 +119,15 @@ class WorkerRow:
             "slots": self.slots,
             "running": dumps([job.id for job in running]),
             "labels": dumps(dict(labels)),
-            "cancel": "",
-            "preempt": "",
+            "named": dumps(dict(self.labels)),
+            **dict.fromkeys(COMMANDS, ""),
             "beat_at": to_iso(now),
             "expires_at": to_iso(now + believe),
         }
 
 
-async def tell(realm: Realm, worker: str, *, cancel: str = "", preempt: str = "") -> bool:
-    """Ask a worker to cancel or preempt a job (or EVERYTHING); False where it has no row, and so is gone.
+async def tell(realm: Realm, worker: str, **commands: str) -> bool:
+    """Ask a worker: `cancel`, `preempt`, `drain`, a job or EVERYTHING; False where it has no row, and so is gone.
 
     Whoever takes a job of one that is gone over sees in the job that it is to be cancelled.
     """
@@ -118,10 +136,9 @@ async def tell(realm: Realm, worker: str, *, cancel: str = "", preempt: str = ""
         row = await realm.stack.table.get(where, worker) if worker else None
         if row is None:
             return False
-        asked = Asked.of(row) + Asked((cancel,) if cancel else (), (preempt,) if preempt else ())
-        values = {"cancel": json.dumps(sorted({*asked.cancel})), "preempt": json.dumps(sorted({*asked.preempt}))}
+        asked = {command: json.dumps(sorted({*_ids(row, command), what})) for command, what in commands.items()}
         try:
-            await realm.stack.table.commit(where, [merge(worker, values, row.etag)])
+            await realm.stack.table.commit(where, [merge(worker, asked, row.etag)])
             return True
         except (Conflict, ReplyLost):
             continue
@@ -184,6 +201,9 @@ def _view(row: Row) -> WorkerView:
         id=row.key,
         host=str(values.get("host", "")),
         slots=int(values.get("slots", 0)),
+        labels=json.loads(str(values.get("named") or "{}")),
+        machine=json.loads(str(values.get("machine") or "{}")),
+        is_draining=bool(values.get("draining", False)),
         running=tuple(json.loads(str(values.get("running") or "[]"))),
         progress=_progress(row),
         beat_at=from_iso(str(values["beat_at"])),

@@ -82,6 +82,10 @@ class WorkerView:
     id: str
     host: str
     slots: int
+    labels: Mapping[str, str]
+    machine: Mapping[str, float]
+    """`cpu`, `memory`: the parts that are in use."""
+    is_draining: bool
     running: tuple[str, ...]
     """Ids of the jobs it runs."""
     progress: Mapping[str, Progress]

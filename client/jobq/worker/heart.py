@@ -14,6 +14,7 @@ from jobq.core.sweep import INTERVAL, sweep_if_due
 from jobq.core.workers import WorkerRow
 from jobq.errors import JobqError
 from jobq.model.job import Job, Progress
+from jobq.worker.machine import in_use
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ class Heart:
     on_cancel: Callable[[str], None]
     on_preempt: Callable[[str], None]
     """Told of a job, or of EVERYTHING."""
+    on_drain: Callable[[], None]
+    is_draining: Callable[[], bool]
     believe: timedelta
     soon: float
     """Seconds between two beats while things change."""
@@ -52,12 +55,16 @@ class Heart:
     async def beat(self) -> None:
         async with self._turn:
             jobs = list(self.running())
-            asked = await self.row.beat(jobs, believe=self.believe, progress=self.progress())
+            asked = await self.row.beat(
+                jobs, believe=self.believe, progress=self.progress(), machine=in_use(), is_draining=self.is_draining()
+            )
             self._told, self._beat_at = frozenset(job.id for job in jobs), time.monotonic()
         for job_id in asked.cancel:
             self.on_cancel(job_id)
         for job_id in asked.preempt:
             self.on_preempt(job_id)
+        if asked.drain:
+            self.on_drain()
 
     async def leave(self) -> None:
         try:

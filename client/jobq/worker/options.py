@@ -29,6 +29,8 @@ class WorkerOptions:
     """Where the machine is told of its end: the metadata endpoint's URL, `auto` for Azure's on Azure, or `off`."""
     on_preempt: OnPreempt = "resume"
     """What to do after that: end, or wait for the machine to go, and go on if that is withdrawn."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """What the worker's operator says of it, for whoever looks at the fleet, or drains a part of it."""
     proc: str = ""
     """`module:function` for Python callables; empty for shell commands."""
     one: bool = False

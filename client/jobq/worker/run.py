@@ -145,8 +145,17 @@ def make_worker(realm: Realm, options: WorkerOptions, terminal: Writer | None = 
         return {job_id: how for job_id, how in told.items() if how}
 
     beat = realm.queue("0").limits.poll_seconds * BEATS_PER_POLL
-    row = WorkerRow(realm, name, options.slots)
-    heart = Heart(row, running, progress, runner.cancel, lambda job: worker.rehearse(job), options.lease, beat)
+    heart = Heart(
+        row=WorkerRow(realm, name, options.slots, dict(options.labels)),
+        running=running,
+        progress=progress,
+        on_cancel=runner.cancel,
+        on_preempt=lambda job: worker.rehearse(job),
+        on_drain=lambda: worker.drain(),
+        is_draining=lambda: worker.is_draining,
+        believe=options.lease,
+        soon=beat,
+    )
     worker = Worker(realm, options, runner, heart)
     return worker
 

@@ -146,6 +146,10 @@ class Worker:
         self.runner.slots.close()
         self._changed.set()
 
+    @property
+    def is_draining(self) -> bool:
+        return self._stopping.is_set() or self._is_paused
+
     def on_end(self, job: Job | None, seconds: float) -> None:
         """What the runner tells of each recorded end."""
         self._job_seconds = seconds if self._job_seconds is None else 0.7 * self._job_seconds + 0.3 * seconds

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import click
 
-from jobq.cli.params import DURATION, LANE, POSITIVE, TEXT, option
+from jobq.cli.params import DURATION, LABEL, LANE, POSITIVE, TEXT, option
 from jobq.cli.session import Session
 from jobq.cli.working import run, worker_options
 from jobq.worker.options import OnPreempt, Until, WorkerOptions
@@ -22,6 +22,7 @@ from jobq.worker.options import OnPreempt, Until, WorkerOptions
 @option("--idle-timeout", type=DURATION, help="End after this long without a job.")
 @option("--forever", is_flag=True, help="Never end by itself.")
 @option("--max-lane", type=LANE, help="Leave lanes after this one alone.")
+@option("--label", multiple=True, type=LABEL, help="Say something of this worker, as gpu=a100; may be repeated.")
 @option(
     "--on-preempt",
     type=click.Choice(["resume", "exit"]),
@@ -46,6 +47,7 @@ def command(
     idle_timeout: timedelta | None,
     forever: bool,
     max_lane: str | None,
+    label: tuple[tuple[str, str], ...],
     on_preempt: OnPreempt,
     scheduled_events: str,
     visibility_timeout: timedelta,
@@ -74,6 +76,7 @@ def command(
         until=until,
         idle_timeout=idle_timeout,
         max_lane=max_lane,
+        labels=label,
         on_preempt=on_preempt,
         scheduled_events=scheduled_events,
         grace=grace,
