@@ -136,6 +136,28 @@ async def clear(api: Api, lane: str) -> Response:
 
 
 @router.post(
+    "/{realm}/pause",
+    summary="Have workers take nothing new from the realm, or from a lane of it",
+    response_model=schemas.Paused,
+    responses=problems(404) | _BODY,
+    openapi_extra=body({JSON: schemas.Pause}, required=False),
+)
+async def pause(api: Api, request: Request) -> Response:
+    return answer(await api.pause(_lane(await read_model(request, schemas.Pause))))
+
+
+@router.post(
+    "/{realm}/resume",
+    summary="Have workers take jobs again",
+    response_model=schemas.Paused,
+    responses=problems(404, 409) | _BODY,
+    openapi_extra=body({JSON: schemas.Pause}, required=False),
+)
+async def resume(api: Api, request: Request) -> Response:
+    return answer(await api.resume(_lane(await read_model(request, schemas.Pause))))
+
+
+@router.post(
     "/{realm}/sweep",
     summary="Put the realm in order",
     response_model=schemas.Swept,
@@ -145,6 +167,10 @@ async def clear(api: Api, lane: str) -> Response:
 async def sweep(api: Api, request: Request) -> Response:
     asked = await read_model(request, schemas.Sweep)
     return answer(await api.sweep(repair=asked.repair))
+
+
+def _lane(asked: schemas.Pause) -> str:
+    return "" if asked.lane is None else lane_name(str(asked.lane))
 
 
 def _selection(asked: schemas.Filter) -> Selection:

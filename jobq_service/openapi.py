@@ -17,7 +17,15 @@ from jobq_service.problems import MEDIA_TYPE
 URL = "/api/status/openapi.json"
 
 _REF = "#/components/schemas/{model}"
-_ASKED = (schemas.Push, schemas.NewJob, schemas.Cancel, schemas.CancelMany, schemas.Filter, schemas.Sweep)
+_ASKED = (
+    schemas.Push,
+    schemas.NewJob,
+    schemas.Cancel,
+    schemas.CancelMany,
+    schemas.Filter,
+    schemas.Pause,
+    schemas.Sweep,
+)
 _KEY = {"type": "apiKey", "in": "header", "name": "x-functions-key"}
 
 

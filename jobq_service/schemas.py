@@ -144,6 +144,15 @@ class Where(_Answered):
     tables: str = Field(description="the storage account with its rows, where the address does not say it; else empty")
 
 
+class Pause(_Asked):
+    lane: str | int | None = Field(None, description="this lane only; the whole realm without one")
+
+
+class Paused(_Answered):
+    realm: str
+    paused: list[str] = Field(description="lanes, or `*` for the whole realm")
+
+
 class Cancel(_Asked):
     message: str = Field("", max_length=1000)
 

@@ -83,6 +83,12 @@ class DirectBackend:
     def drain_worker(self, worker: str) -> Document:
         return self._ask(lambda api: api.drain_worker(worker))
 
+    def pause(self, lane: str = "") -> Document:
+        return self._ask(lambda api: api.pause(lane))
+
+    def resume(self, lane: str = "") -> Document:
+        return self._ask(lambda api: api.resume(lane))
+
     def remove(self, selection: Selection) -> Document:
         return self._ask(lambda api: api.remove(selection))
 

@@ -95,6 +95,12 @@ class HttpBackend:
     def drain_worker(self, worker: str) -> Document:
         return self._manage("POST", f"workers/{escape(worker)}/drain", again=True)
 
+    def pause(self, lane: str = "") -> Document:
+        return self._manage("POST", "pause", body={"lane": lane} if lane else {}, again=True)
+
+    def resume(self, lane: str = "") -> Document:
+        return self._manage("POST", "resume", body={"lane": lane} if lane else {}, again=True)
+
     def remove(self, selection: Selection) -> Document:
         return self._each("remove", selection, ("queued", "running", "succeeded", "failed", "cancelled"))
 

@@ -56,6 +56,37 @@ async def test_part_of_a_fleet_is_drained_and_the_rest_goes_on(
     assert await exit_code(small) == 0
 
 
+@pytest.mark.parametrize("place", PLACES, indirect=True)
+async def test_paused_realm_finishes_what_runs_and_starts_nothing_until_it_is_resumed(
+    realm: Realm, processes: Processes, tmp_path: Path
+) -> None:
+    # Given a worker with a job, that has noticed that the realm is paused
+    over = tmp_path / "over"
+    first = await push(realm, f"until [ -e {over} ]; do sleep 0.1; done")
+    worker = processes.worker(*SOON, "-n", "2")
+    await until(lambda: _running(realm, first, 1))
+    assert await exit_code(processes.jobq("pause")) == 0
+    await until(lambda: "paused: lane 0" in processes.said(0))
+
+    # When there is more to do, also for a worker that ends when nothing is queued
+    more = await push(realm, "true", "true", batch="more")
+    other = processes.worker(*SOON, "--exit-when-empty")
+    over.touch()
+    await until(lambda: _all(realm, first, "succeeded"))
+
+    # Then nothing of it starts, and nobody takes that for an empty queue
+    await until(lambda: "paused: lane 0" in processes.said(2))
+    assert await states(realm, more) == ["queued", "queued"]
+    assert other.poll() is None
+
+    # Until it is resumed
+    assert await exit_code(processes.jobq("resume")) == 0
+    await until(lambda: _all(realm, more, "succeeded"))
+    assert await exit_code(other) == 0
+    worker.terminate()
+    assert await exit_code(worker) == 0
+
+
 @pytest.mark.parametrize("place", ["local"], indirect=True)
 async def test_nobody_is_drained_by_mistake(realm: Realm, processes: Processes) -> None:
     await push(realm, "true")

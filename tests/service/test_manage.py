@@ -75,6 +75,22 @@ async def test_worker_is_drained_through_its_row(service: ControlPlane) -> None:
     assert then["draining"]
 
 
+async def test_realm_and_lanes_are_paused_and_resumed(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "true", "lane": 3})
+
+    lane = await service.post("manage/demo/pause", {"lane": 3})
+    unknown = await service.post("manage/demo/pause", {"lane": "x"})
+    whole = await service.post("manage/demo/pause")
+    status = (await service.get("status/demo")).json()
+    refused = await service.post("manage/demo/resume", {"lane": "3"})
+    resumed = await service.post("manage/demo/resume")
+
+    assert (lane.status_code, lane.json()) == (200, {"realm": "demo", "paused": ["3"]})
+    assert (unknown.status_code, refused.status_code) == (404, 409)
+    assert whole.json()["paused"] == status["paused"] == ["*"]
+    assert resumed.json()["paused"] == []
+
+
 async def test_cancelled_job_is_queued_again(service: ControlPlane) -> None:
     await service.push({"id": "a", "cmd": "true"})
     await service.post("manage/demo/jobs/a/cancel")

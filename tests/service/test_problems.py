@@ -168,6 +168,8 @@ async def test_documented_routes_are_those_there_are(service: ControlPlane) -> N
         ("POST", "/api/manage/{realm}/preempt"),
         ("POST", "/api/manage/{realm}/remove"),
         ("DELETE", "/api/manage/{realm}/lanes/{lane}/jobs"),
+        ("POST", "/api/manage/{realm}/pause"),
+        ("POST", "/api/manage/{realm}/resume"),
         ("POST", "/api/manage/{realm}/sweep"),
     }
 

@@ -31,6 +31,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "retry": "Queue failed or cancelled jobs again.",
         "preempt": "Stop running jobs and put them back, as if their machine went.",
         "drain": "Have workers finish what they run, and end.",
+        "pause": "Have workers take nothing new.",
+        "resume": "Have workers take jobs again.",
         "remove": "Delete jobs and what is kept of them.",
         "clear": "Delete what is queued in a lane.",
         "sweep": "Repair what a crash left behind.",

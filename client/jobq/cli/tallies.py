@@ -23,6 +23,8 @@ def answer_tallies(document: Document) -> None:
         say(f"the latest {MAX_BATCHES} of {len(document['batches']):,} batches; `--output json` has them all")
     if "workers" in document:
         say(how_many(document["workers"], "worker"))
+    if paused := document.get("paused"):
+        say("paused" if "*" in paused else f"paused: lane {', '.join(paused)}")
 
 
 def tally_rows(document: Document) -> list[Row]:

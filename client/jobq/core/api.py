@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from jobq.core import logs, operate, status, workers
+from jobq.core import logs, operate, pause, status, workers
 from jobq.core.documents import (
     Document,
     job_document,
@@ -23,7 +23,7 @@ from jobq.core.outbox import PATIENCE
 from jobq.core.payload import result_of, with_payload
 from jobq.core.ports import NO_DELAY
 from jobq.core.push import Push
-from jobq.core.realm import Realm
+from jobq.core.realm import EVERY_LANE, Realm
 from jobq.core.rows import REALMS
 from jobq.core.sweep import repair_orphans, sweep
 from jobq.core.together import together
@@ -120,6 +120,14 @@ class RealmApi:
         """`worker`, which was asked to finish what it runs, and to end."""
         await operate.drain_worker(self.realm, worker)
         return {"worker": worker}
+
+    async def pause(self, lane: str = "") -> Document:
+        """`paused`: the lanes that workers take nothing from any more, or `*` for the realm. Without a lane, that."""
+        return {"realm": self.realm.name, "paused": await pause.pause(self.realm, lane or EVERY_LANE)}
+
+    async def resume(self, lane: str = "") -> Document:
+        """The same."""
+        return {"realm": self.realm.name, "paused": await pause.resume(self.realm, lane or EVERY_LANE)}
 
     async def remove(self, selection: Selection) -> Document:
         return await self._each(self._narrowed(selection), lambda job_id: operate.remove(self.realm, job_id))

@@ -64,6 +64,7 @@ def status_document(realm: str, status: RealmStatus) -> Document:
         "realm": realm,
         **tally_document(status.realm),
         "workers": status.workers,
+        "paused": list(status.paused),
         "lanes": {name: tally_document(tally) for name, tally in status.lanes.items()},
         "tags": {name: tally_document(tally) for name, tally in status.tags.items()},
         "batches": {name: tally_document(tally) for name, tally in status.batches.items()},

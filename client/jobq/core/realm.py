@@ -18,6 +18,9 @@ from jobq.model.durations import to_iso, utc_now
 from jobq.model.job import Job
 from jobq.model.names import DEFAULT_LANE, SHARDS, lane_order, new_token, queue_name
 
+EVERY_LANE = "*"
+"""In place of a lane's name: the whole realm."""
+
 
 @dataclass(slots=True)
 class Realm:
@@ -65,7 +68,12 @@ class Realm:
     async def lanes(self) -> list[str]:
         """The realm's lanes, lowest first; lane 0 if nothing was pushed yet."""
         row = await self.stack.table.get(REALMS, self.name)
-        return sorted(_lanes_of(row), key=lane_order)
+        return sorted(lanes_in(row), key=lane_order)
+
+    async def lanes_and_paused(self) -> tuple[list[str], frozenset[str]]:
+        """As `lanes`, with those that are paused: maybe EVERY_LANE. One read."""
+        row = await self.stack.table.get(REALMS, self.name)
+        return sorted(lanes_in(row), key=lane_order), frozenset(paused_in(row))
 
     async def open_lanes(self, lanes: Iterable[str]) -> None:
         """Make the realm, and the lanes in it, known to its workers; at no cost once this process has done so.
@@ -77,10 +85,10 @@ class Realm:
             await self.queue(lane).open()
         while not wanted <= self._known_lanes:
             row = await self.stack.table.get(REALMS, self.name)
-            if row is not None and wanted <= _lanes_of(row):
-                self._known_lanes |= _lanes_of(row)
+            if row is not None and wanted <= lanes_in(row):
+                self._known_lanes |= lanes_in(row)
                 return
-            text = ",".join(sorted(wanted | (_lanes_of(row) if row else set()), key=lane_order))
+            text = ",".join(sorted(wanted | (lanes_in(row) if row else set()), key=lane_order))
             try:
                 if row is None:
                     changes = [create(self.name, {"lanes": text, "created_at": to_iso(self.now())})]
@@ -109,5 +117,10 @@ async def scan_all(realm: Realm, where: str, prefix: str) -> list[Row]:
     return rows
 
 
-def _lanes_of(row: Row | None) -> set[str]:
+def paused_in(row: Row | None) -> set[str]:
+    """Of a realm's row: lanes, or EVERY_LANE."""
+    return set(str(row.values.get("paused", "")).split(",")) - {""} if row else set()
+
+
+def lanes_in(row: Row | None) -> set[str]:
     return set(str(row.values.get("lanes", "")).split(",")) - {""} if row else {DEFAULT_LANE}

@@ -22,6 +22,8 @@ class RealmStatus:
     tags: dict[str, Tally] = field(default_factory=dict)
     batches: dict[str, Tally] = field(default_factory=dict)
     workers: int = 0
+    paused: tuple[str, ...] = ()
+    """Lanes, or `*`."""
 
 
 async def realm_status(realm: Realm) -> RealmStatus:
@@ -36,6 +38,7 @@ async def realm_status(realm: Realm) -> RealmStatus:
         tags=_of_kind(tallies, "t"),
         batches=_of_kind(tallies, "b"),
         workers=sum(is_believed(row, realm.now()) for row in workers),
+        paused=tuple(sorted((await realm.lanes_and_paused())[1])),
     )
 
 

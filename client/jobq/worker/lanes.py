@@ -13,7 +13,7 @@ from typing import Any
 
 from jobq.core.lease import TicketLease
 from jobq.core.ports import Delivery, QueueLimits
-from jobq.core.realm import Realm
+from jobq.core.realm import EVERY_LANE, Realm
 from jobq.errors import JobqError, NotFound
 from jobq.model.names import DEFAULT_LANE, lane_order
 
@@ -35,6 +35,8 @@ class Lanes:
     """Lowest first."""
     missing: dict[str, NotFound] = field(default_factory=dict)
     """Lanes that have no queue, where it has to be made by somebody: by the last look at them."""
+    paused: frozenset[str] = frozenset()
+    """Lanes that nothing is taken from, as of the last look."""
     _tried_at: float = -math.inf
     _looked_at: float = -math.inf
     _came: list[Taken] = field(default_factory=list)
@@ -51,8 +53,12 @@ class Lanes:
         """Which lanes there are; not again within `after` seconds."""
         if time.monotonic() - self._looked_at < after:
             return
-        lanes, most = await self.realm.lanes(), self.max_lane
+        (lanes, paused), most = await self.realm.lanes_and_paused(), self.max_lane
         self.names = [lane for lane in lanes if most is None or lane_order(lane) <= lane_order(most)]
+        paused = frozenset(lanes) if EVERY_LANE in paused else paused
+        if paused != self.paused:
+            logger.warning("%s", f"paused: lane {', '.join(sorted(paused))}" if paused else "not paused any more")
+        self.paused = paused
         self._looked_at = time.monotonic()
 
     async def take(self, room: Callable[[], int]) -> list[Taken]:
@@ -96,7 +102,7 @@ class Lanes:
         if not self.limits.waits:
             await waiting
             return
-        receiving = [asyncio.ensure_future(self._wait_at(lane, seconds)) for lane in self.present]
+        receiving = [asyncio.ensure_future(self._wait_at(lane, seconds)) for lane in self._open()]
         tasks = [asyncio.ensure_future(waiting), *receiving]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -120,9 +126,12 @@ class Lanes:
     def _to_try(self) -> list[str]:
         """The lanes that have a queue, and now and then those that had none."""
         if time.monotonic() - self._tried_at < MISSING_SECONDS:
-            return self.present
+            return self._open()
         self._tried_at = time.monotonic()
-        return self.names
+        return [lane for lane in self.names if lane not in self.paused]
+
+    def _open(self) -> list[str]:
+        return [lane for lane in self.present if lane not in self.paused]
 
     def _miss(self, lane: str, error: NotFound) -> None:
         """A lane without a queue keeps nobody from the others. Raises the error where there are none."""

@@ -1,0 +1,30 @@
+"""`jobq pause`."""
+
+from __future__ import annotations
+
+import click
+
+from jobq.cli.output import answer_document, say
+from jobq.cli.params import LANE, option, output_option
+from jobq.cli.session import Session
+
+
+@click.command("pause")
+@option("--lane", type=LANE, help="This lane only.")
+@output_option("table", "json", "jsonl")
+@click.pass_obj
+def command(session: Session, lane: str | None, output: str) -> None:
+    """Have workers take nothing new from the queue, or from one lane of it; what runs goes on.
+
+    Workers notice within a minute.
+
+    \b
+    Example:
+      jobq pause --lane 3
+    """
+    with session.backend() as backend:
+        done = backend.pause(lane or "")
+    if output == "table":
+        say(f"paused lane {lane} of {done['realm']}" if lane else f"paused {done['realm']}")
+    else:
+        answer_document(done, output)
