@@ -122,6 +122,26 @@ async def test_group_is_killed_at_its_deadline_unless_it_is_kept(started: Starte
     kept.close()
 
 
+async def test_group_that_was_kept_while_the_supervisor_stood_still_is_not_killed(started: Started) -> None:
+    # Given a supervisor that stands still, as on a machine that sleeps
+    process = await started.bash("sleep 600; true", until=boot_time(0.5))
+    supervisor = started.supervision._process
+    assert supervisor is not None
+    os.kill(supervisor.pid, signal.SIGSTOP)
+
+    # When the lease was renewed in time, and it learns of that too late
+    others = [asyncio.ensure_future(started.bash("true")) for _ in range(3)]
+    await until(lambda: len(started.supervision._questions) == 3)
+    process.keep(boot_time(600))
+    await until(lambda: boot_time(-1) > process._group.until - 600)
+    os.kill(supervisor.pid, signal.SIGCONT)
+
+    # Then the job goes on
+    assert [await end(other) for other in await asyncio.gather(*others)] == [0, 0, 0]
+    assert is_alive(process.pid)
+    process.close()
+
+
 async def test_job_that_kills_its_parent_harms_no_other(started: Started, tmp_path: Path) -> None:
     # Given a job
     neighbour = await started.bash("until [ -e over ]; do sleep 0.01; done; exit 7")

@@ -80,12 +80,16 @@ class Supervisor:
         while True:
             timeout = min((group.until for group in self.groups.values()), default=float("inf"))
             timeout = min(timeout, self.sweep_at) - now()
+            is_told = False
             for file, _ in self.poll.poll(max(0.0, 1000 * timeout) if timeout < float("inf") else None):
                 if file == self.worker.fileno():
+                    is_told = True
                     if not self.answer():
                         return
                 elif file in self.pids:  # or it was just forgotten
                     self.on_end(file)
+            if is_told:  # maybe more has come, and a deadline with it, while this process stood still
+                continue
             for pid, group in self.groups.items():
                 if group.until <= now():
                     group.until, group.is_over = float("inf"), True
