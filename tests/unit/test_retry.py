@@ -104,7 +104,14 @@ def test_no_wait_at_all_is_a_wait_too() -> None:
 
 @pytest.mark.parametrize(
     ("text", "first", "longest"),
-    [("30s..1h", 30, 3600), ("1s..5m", 1, 300), ("30s", 30, 300), ("10m", 600, 600), ("0.5..7d", 0.5, 604_800)],
+    [
+        ("30s..1h", 30, 3600),
+        ("1s..5m", 1, 300),
+        ("30s", 30, 300),
+        ("10m", 600, 600),
+        ("0.5..7d", 0.5, 604_800),
+        ("0.05ms..100000.4s", 0.00005, 100_000.4),
+    ],
 )
 def test_backoff_is_read_as_people_write_it_and_back(text: str, first: float, longest: float) -> None:
     backoff = Backoff.parse(text)

@@ -64,4 +64,5 @@ def is_among(causes: tuple[str, ...], reason: str, exit_code: int | None) -> boo
 
 
 def _seconds(duration: timedelta) -> str:
-    return f"{duration.total_seconds():g}s"
+    """To the microsecond, and without an exponent, which would not be read back."""
+    return f"{duration.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
