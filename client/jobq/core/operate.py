@@ -68,13 +68,16 @@ async def preempt(realm: Realm, job_id: str) -> Job:
 
 async def preempt_worker(realm: Realm, worker: str) -> None:
     """Have a worker do all that it would do if its machine were to go. Raises NotFound."""
-    if not await tell(realm, worker, preempt=EVERYTHING):
-        raise NotFound(f"there is no worker {worker} in {realm.address}; `jobq workers` lists them")
+    await _tell_all(realm, worker, "preempt")
 
 
 async def drain_worker(realm: Realm, worker: str) -> None:
     """Have a worker take nothing new, finish what it runs, and end. Raises NotFound."""
-    if not await tell(realm, worker, drain=EVERYTHING):
+    await _tell_all(realm, worker, "drain")
+
+
+async def _tell_all(realm: Realm, worker: str, command: str) -> None:
+    if not await tell(realm, worker, **{command: EVERYTHING}):
         raise NotFound(f"there is no worker {worker} in {realm.address}; `jobq workers` lists them")
 
 

@@ -32,7 +32,7 @@ async def _change(realm: Realm, lane: str, *, is_paused: bool) -> list[str]:
             raise IllegalTransition(f"the whole of {realm.address} is paused; resume that, then pause other lanes")
         else:
             after = before | {lane} if is_paused else before - {lane}
-        names = sorted(after, key=lambda name: lane_order(name) if name != EVERY_LANE else lane_order("0"))
+        names = sorted(after, key=lane_order)
         try:
             await realm.stack.table.commit(REALMS, [merge(realm.name, {"paused": ",".join(names)}, row.etag)])
             return names

@@ -67,8 +67,7 @@ class Realm:
 
     async def lanes(self) -> list[str]:
         """The realm's lanes, lowest first; lane 0 if nothing was pushed yet."""
-        row = await self.stack.table.get(REALMS, self.name)
-        return sorted(lanes_in(row), key=lane_order)
+        return (await self.lanes_and_paused())[0]
 
     async def lanes_and_paused(self) -> tuple[list[str], frozenset[str]]:
         """As `lanes`, with those that are paused: maybe EVERY_LANE. One read."""

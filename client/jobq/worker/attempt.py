@@ -100,7 +100,7 @@ class Attempt:
             self.output.abandon()
             return None
         # Now: a stop from here on finds the job at its end.
-        reason, message, result = self._ended(code, directory, is_oom=oom_kills() > kills)
+        reason, message, result = self._ended(code, directory, is_oom=code in KILLED and oom_kills() > kills)
         log = await self.output.close()
         if self._abandoned.is_set():
             return None
@@ -174,7 +174,7 @@ class Attempt:
             return Reason.TIMEOUT, f"stopped after its time limit of {self.job.spec.limits.timeout}"
         if self._stop_reason is not None:
             return self._stop_reason, {Reason.PREEMPTED: "its worker was told to stop"}.get(self._stop_reason, "")
-        if is_oom and code in KILLED:
+        if is_oom:
             return Reason.OOM, "killed by the kernel for memory"
         if code < 0:
             return Reason.SIGNAL, f"killed by {signal_name(-code)}"

@@ -48,10 +48,10 @@ class JobDirectory:
     def environment(self) -> dict[str, str]:
         """The variables that tell a job of its files. None of the files exists at first."""
         return {
-            "JOBQ_RESULT": str(self.root / "result.json"),
-            "JOBQ_ERROR_FILE": str(self.root / "error.txt"),
-            "JOBQ_PROGRESS": str(self.root / "progress"),
-            "JOBQ_PREEMPTED": str(self.root / "preempted"),
+            "JOBQ_RESULT": f"{self.root}/result.json",
+            "JOBQ_ERROR_FILE": f"{self.root}/error.txt",
+            "JOBQ_PROGRESS": f"{self.root}/progress",
+            "JOBQ_PREEMPTED": f"{self.root}/preempted",
         }
 
     def say_preempted(self) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from jobq.cli.output import answer_document, say
 from jobq.cli.params import LANE, option, output_option
 from jobq.cli.session import Session
+
+if TYPE_CHECKING:
+    from jobq.core.documents import Document
 
 
 @click.command("pause")
@@ -23,8 +28,11 @@ def command(session: Session, lane: str | None, output: str) -> None:
       jobq pause --lane 3
     """
     with session.backend() as backend:
-        done = backend.pause(lane or "")
+        tell(backend.pause(lane or ""), "paused", lane, output)
+
+
+def tell(done: Document, what: str, lane: str | None, output: str) -> None:
     if output == "table":
-        say(f"paused lane {lane} of {done['realm']}" if lane else f"paused {done['realm']}")
+        say(f"{what} lane {lane} of {done['realm']}" if lane else f"{what} {done['realm']}")
     else:
         answer_document(done, output)

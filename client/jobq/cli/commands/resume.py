@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jobq.cli.output import answer_document, say
+from jobq.cli.commands.pause import tell
 from jobq.cli.params import LANE, option, output_option
 from jobq.cli.session import Session
 
@@ -23,8 +23,4 @@ def command(session: Session, lane: str | None, output: str) -> None:
       jobq resume --lane 3
     """
     with session.backend() as backend:
-        done = backend.resume(lane or "")
-    if output == "table":
-        say(f"resumed lane {lane} of {done['realm']}" if lane else f"resumed {done['realm']}")
-    else:
-        answer_document(done, output)
+        tell(backend.resume(lane or ""), "resumed", lane, output)
