@@ -222,6 +222,17 @@ async def test_released_message_comes_back_with_new_content(queue: TicketQueue) 
     assert await queue.depth() == 1
 
 
+async def test_message_given_back_as_it_came_stays_the_same_message(queue: TicketQueue) -> None:
+    """By its id a job knows the ticket under which it was claimed."""
+    await queue.send([b"body"])
+    first = await _one(queue)
+
+    await queue.release(first, first.body)
+
+    second = await _one(queue)
+    assert (second.message_id, second.number, second.body) == (first.message_id, 2, b"body")
+
+
 async def test_released_message_waits_for_its_delay(queue: TicketQueue, receive_after: Receive) -> None:
     await queue.send([b"old"])
 

@@ -66,7 +66,7 @@ async def test_broker_that_restarts_in_the_midst_of_many_jobs_loses_none(
         await broker.listen_again()
         await until(lambda done=done: len(lines_of(ran)) >= done + JOBS // 10)  # type: ignore[misc]  # bound now
         await broker.drop_connections()
-    await until(lambda: _ended(realm, ids))
+    await until(lambda: _ended(realm, ids), poll_seconds=0.5)  # the broker runs in this process
 
     # Then every job has ended well; no attempt was run twice, and none that was not counted
     rows = await assert_counts_equal_rows(realm)

@@ -22,6 +22,27 @@ ESCAPE = "setsid sh -c 'echo $$ > {file}; exec sleep 600' & until [ -s {file} ];
 """Start something that leaves the job's process group, and holds its output."""
 
 
+QUICK_KILL = """
+import os, runpy, signal
+from pathlib import Path
+
+kills = Path("{kills}")
+kills.touch()
+names = runpy.run_path("{program}")
+say = names["Supervisor"].say
+
+def say_or_die(self, **answer):
+    if "pid" in answer and len(kills.read_text()) < 6:
+        kills.write_text(kills.read_text() + "x")
+        os.kill(os.getpid(), signal.SIGKILL)
+    say(self, **answer)
+
+names["Supervisor"].say = say_or_die
+names["main"]()
+"""
+"""A supervisor, killed by the first jobs that it starts before it can say that it has started them."""
+
+
 class Started:
     """Jobs' processes for one test, and what they have written."""
 
@@ -153,6 +174,21 @@ async def test_job_that_kills_its_parent_harms_no_other(started: Started, tmp_pa
     # Then it has its own end
     (tmp_path / "over").touch()
     assert await end(neighbour) == 7
+
+
+async def test_job_that_is_quicker_than_the_answer_is_started_again(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may kill its parent before that can say that it was started; on a busy machine again and again."""
+    # Given supervisors of which the first six are killed in the midst of that
+    quick = tmp_path / "quick.py"
+    quick.write_text(QUICK_KILL.format(program=supervision_module.supervisor.__file__, kills=tmp_path / "kills"))
+    monkeypatch.setattr(supervision_module.supervisor, "__file__", str(quick))
+
+    process = await started.bash("exit 3")
+
+    assert await end(process) == 3
+    assert (tmp_path / "kills").read_text() == "x" * 6
 
 
 async def test_job_whose_supervisor_was_killed_is_still_ended_at_its_deadline(started: Started, tmp_path: Path) -> None:

@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
 
+from jobq.core.claim import claim
+from jobq.core.lease import TicketLease
 from jobq.core.logs import read_log
 from jobq.core.ports import NO_DELAY, BlobStore, Delivery, Stack, Table, TicketQueue
 from jobq.core.realm import Realm
 from jobq.errors import NotAllowed, NotFound, Unreachable
 from jobq.model.job import JobState
+from jobq.worker import ticket_run
+from jobq.worker.options import WorkerOptions
+from jobq.worker.run import make_worker
 from tests.proof.missing import MissingStack
 from tests.proof.world import assert_counts_equal_rows, jobs_in
 from tests.stacks import PLACES
 from tests.until import until
-from tests.worker.running import jobs, push, shell, states, work, working
+from tests.worker.running import ONE_SHARD, jobs, push, shell, states, work, working
 
+LEASE = timedelta(minutes=10)
 GARBAGE = [b"no ticket at all", b'{"v": 99, "jobs": []}', '{"v":1,"t":"x","jobs":[{"i":"\xe4"}]}'.encode()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES, indirect=True)
+@pytest.mark.parametrize("chunk", [1, 2])
+async def test_job_of_a_lost_worker_keeps_its_ticket_while_it_has_to_wait(
+    realm: Realm, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    # Given a worker that was lost in the midst of two jobs, whose tickets another one has received
+    ids = await push(realm, "true", "true", chunk=chunk, ids=ONE_SHARD[:2])
+    for delivery in await _received(realm, 2 // chunk):
+        assert await claim(realm, "0", TicketLease(realm.queue("0"), delivery, LEASE, time.monotonic()), worker="lost")
+        await realm.queue("0").release(delivery, delivery.body)
+    again = await _received(realm, 2 // chunk)
+
+    # When that has no slot for them
+    monkeypatch.setattr(ticket_run, "HOARD_SECONDS", 0.05)
+    busy = make_worker(realm, WorkerOptions(quiet=True)).runner
+    assert await busy.slots.take(is_claimed=True)
+    for delivery in again:
+        await busy.run("0", TicketLease(realm.queue("0"), delivery, LEASE, time.monotonic()))
+
+    # Then whoever has takes the jobs over
+    await work(realm)
+    assert await states(realm, ids) == ["succeeded", "succeeded"]
+    await assert_counts_equal_rows(realm)
 
 
 @pytest.mark.slow
@@ -121,6 +154,13 @@ async def test_ticket_of_one_lane_is_not_lost_when_the_next_lane_does_not_answer
 
 async def _failed(realm: Realm, count: int) -> bool:
     return sum(job.state is JobState.FAILED for job in (await jobs_in(realm)).values()) == count
+
+
+async def _received(realm: Realm, count: int) -> list[Delivery]:
+    deliveries: list[Delivery] = []
+    while len(deliveries) < count:
+        deliveries += await realm.queue("0").receive(count, lease=LEASE, wait=timedelta(seconds=5))
+    return deliveries
 
 
 async def _all_ended(realm: Realm, count: int) -> bool:

@@ -70,8 +70,14 @@ class ServiceBusQueue:
         await self._receiver.complete(delivery.receipt)
 
     async def release(self, delivery: Delivery, body: bytes, *, delay: timedelta = NO_DELAY) -> None:
-        """A new message in place of this one, since none can be edited; it comes with a new id, and counts on."""
+        """A new message in place of this one, since none can be edited; it comes with a new id, and counts on.
+
+        What is not changed and need not wait is given back as it is.
+        """
         _check([body], delay)
+        if body == delivery.body and not delay:
+            await self._receiver.abandon(delivery.receipt)
+            return
         self._receiver.check_held(delivery.receipt, f"put back message {delivery.message_id} of queue {self._name}")
         await self._sender.send([body], delay=delay, deliveries=delivery.number)
         await self._receiver.complete(delivery.receipt)

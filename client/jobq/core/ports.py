@@ -176,7 +176,10 @@ class TicketQueue(Protocol):
         ...
 
     async def release(self, delivery: Delivery, body: bytes, *, delay: timedelta = NO_DELAY) -> None:
-        """Put the message back with new content, to be received after `delay`. Raises LeaseLost, ReplyLost."""
+        """Put the message back with new content, to be received after `delay`. Raises LeaseLost, ReplyLost.
+
+        Its id may be another one then, unless nothing is new and there is no delay.
+        """
         ...
 
     async def depth(self) -> int:

@@ -27,8 +27,9 @@ from jobq.worker import supervisor
 logger = logging.getLogger(__name__)
 
 MOST_FUTILE = 3
-"""Supervisors in a row that died before they had answered anything: then none can be had."""
-MOST_STARTS = 5
+"""Supervisors in a row that died before they were up: then none can be had, for now."""
+MOST_STARTS = 20
+"""A job that kills its parent at once may be quicker than the answer that it was started, on a busy machine often."""
 READ_BYTES = 64 * 1024
 
 
@@ -73,6 +74,7 @@ class Supervision:
         if self._socket is not None:
             return
         if self._futile >= MOST_FUTILE:
+            self._futile = 0  # whoever asks again later tries again
             raise OSError(errno.EAGAIN, "the process that starts the jobs cannot be started")
         self._futile += 1
         ours, theirs = socket.socketpair()
@@ -196,7 +198,6 @@ class Supervision:
         if not data:
             self._on_lost()
             return
-        self._futile = 0
         self._received += data
         while len(self._received) >= (end := 4 + int.from_bytes(self._received[:4], "big")):
             answer = json.loads(self._received[4:end])
@@ -204,6 +205,9 @@ class Supervision:
             self._on_answer(answer)
 
     def _on_answer(self, answer: dict[str, Any]) -> None:
+        if "ready" in answer:
+            self._futile = 0
+            return
         if "ended" in answer:
             group = self._groups.get(answer["ended"])
             if group and not group.ended.is_set():
@@ -227,11 +231,13 @@ class Supervision:
             logger.warning("the process that starts the jobs ended with %s; starting another", process.returncode)
         for group in self._groups.values():
             group.is_orphan = True
+        failure: Exception = SupervisorLost()
         try:
             self.open()
             groups = [(group.pid, group.until, group.mark) for group in self._groups.values()]
             self._tell({"do": "adopt", "groups": groups})
         except OSError as error:
+            failure = error
             logger.error("could not start the process that starts the jobs: %s", error)
             for group in self._groups.values():  # nobody would end it in time
                 with suppress(ProcessLookupError):
@@ -239,7 +245,7 @@ class Supervision:
                 group.ended.set()
         for question in questions:
             if not question.done():
-                question.set_exception(SupervisorLost())
+                question.set_exception(failure)
 
     def _drop(self) -> subprocess.Popen[bytes] | None:
         """Let go of the supervisor there was."""

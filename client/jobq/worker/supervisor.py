@@ -7,9 +7,10 @@ left their group, which come to this process as their new parent. It has a sessi
 worker's process group leaves it.
 
 Messages come through the socket FD: four bytes of length, then JSON. A process gets this one's environment with what a
-`start` says of it, and its output goes to the file descriptor that comes along. Starts are answered in their order;
-times are seconds of CLOCK_BOOTTIME. When a process has ended, {"ended": 7, "code": -9} is told without being asked, the
-code below 0 where it was a signal. It is reaped no sooner than it is forgotten: until then nobody else has its number.
+`start` says of it, and its output goes to the file descriptor that comes along. {"ready": true} is said first; then
+starts are answered in their order. Times are seconds of CLOCK_BOOTTIME. When a process has ended, {"ended": 7, "code":
+-9} is told without being asked, the code below 0 where it was a signal. It is reaped no sooner than it is forgotten:
+until then nobody else has its number.
 
     {"do": "start", "command": [...], "env": {...}, "unset": [...], "cwd": "...", "until": 12.5}
                                         -> {"pid": 7, "until": 12.5, "mark": "..."}, or {"errno": 2, "error": "..."}
@@ -77,6 +78,7 @@ class Supervisor:
 
     def run(self) -> None:
         self.poll.register(self.worker, select.POLLIN)
+        self.say(ready=True)
         while True:
             timeout = min((group.until for group in self.groups.values()), default=float("inf"))
             timeout = min(timeout, self.sweep_at) - now()

@@ -279,8 +279,11 @@ def jobs_in(delivery: Delivery) -> int:
 
 
 async def _return_unclaimed(lease: TicketLease) -> None:
-    """Give a ticket back as it came. A chunk goes as a new message: one delivered again would have to be split."""
-    if jobs_in(lease.delivery) == 1:
+    """Give a ticket back as it came. A chunk goes as a new message: one delivered again would have to be split.
+
+    Not one that was: of its jobs some may run, claimed by this very message, and no other can take them over.
+    """
+    if jobs_in(lease.delivery) == 1 or lease.delivery.number > 1:
         await lease.release(lease.delivery.body)
         return
     await lease.queue.send([lease.delivery.body])
