@@ -42,6 +42,9 @@ class NewJob(_Asked):
     cmd: str | None = None
     kwargs: dict[str, Any] | None = None
     env: dict[str, str | int | float] = {}
+    bg_dirsync_to: str | None = Field(
+        None, max_length=1000, description="where outputs go: a path on the worker, or az://container/prefix"
+    )
     tags: list[str] = Field([], max_length=20)
     lanes: list[str | int] = Field(["0"], max_length=10)
     lane: str | int | None = Field(None, description="in place of `lanes`")

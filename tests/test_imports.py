@@ -14,7 +14,16 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     "jobq_service": ("jobq",),
     "jobq.cli": ("jobq.cli", "jobq.worker", "jobq.core", "jobq.model", "jobq.errors", "jobq.settings", "jobq.connect"),
-    "jobq.worker": ("jobq.worker", "jobq.core", "jobq.model", "jobq.errors", "jobq.settings", "jobq.connect"),
+    "jobq.worker": (
+        "jobq.worker",
+        "jobq.sync",
+        "jobq.core",
+        "jobq.model",
+        "jobq.errors",
+        "jobq.settings",
+        "jobq.connect",
+    ),
+    "jobq.sync": ("jobq.sync", "jobq.core", "jobq.model", "jobq.errors", "jobq.settings", "jobq.connect"),
     "jobq.core": ("jobq.core", "jobq.model", "jobq.errors"),
     "jobq.adapters": ("jobq.adapters", "jobq.core.ports", "jobq.model", "jobq.errors"),
     "jobq.model": ("jobq.model", "jobq.errors"),

@@ -26,6 +26,7 @@ from jobq.model.names import (
     new_token,
     tag_name,
 )
+from jobq.model.outputs import output_target
 from jobq.model.retry import Backoff, cause
 from jobq.model.submission import new_command, parse_object
 from jobq.model.wire import env_from_json
@@ -104,6 +105,7 @@ class Client:
         retry_on: Sequence[str] = (),
         no_retry_on: Sequence[str] = (),
         timeout: Duration | None = None,
+        bg_dirsync_to: str = "",
         chunk: int = 1,
         if_exists: Literal["skip", "error", "rerun-failed", "replace"] = "skip",
     ) -> Batch:
@@ -127,6 +129,7 @@ class Client:
                 retry_on=tuple(map(cause, retry_on)),
                 no_retry_on=tuple(map(cause, no_retry_on)),
             ),
+            outputs=output_target(bg_dirsync_to) if bg_dirsync_to else "",
         )
         new = [_new_job(task, position, name, defaults) for position, task in enumerate(jobs, 1)]
         done = self._backend.push(new, batch=name, if_exists=IfExists(if_exists), chunk=chunk, token=new_token())

@@ -10,7 +10,9 @@ from jobq.core.ports import Stack
 from jobq.core.realm import Realm
 from jobq.errors import BadInput
 from jobq.model.address import Address, Backend
+from jobq.model.outputs import blob_place
 from jobq.settings import Settings
+from jobq.sync.target import BlobTarget, FolderTarget, Target
 
 
 def check_settings(address: Address, settings: Settings) -> None:
@@ -36,6 +38,29 @@ def open_stack(address: Address, settings: Settings, *, durable: bool = True) ->
         return _storage(address, settings) if address.backend is Backend.STORAGE else _service_bus(address, settings)
     except ImportError as error:
         raise BadInput(f"{address} needs the Azure libraries: pip install 'jobq[azure]' ({error})") from error
+
+
+def open_target(text: str, address: Address, settings: Settings, *, here: Path) -> Target:
+    """Where a job's outputs go, as `model.outputs` says. The caller closes it. Raises BadInput.
+
+    `here`: where a relative path begins. A container with no account named is in the realm's own.
+    """
+    place = blob_place(text)
+    if place is None:
+        return FolderTarget(here / text)
+    account = place.account or (address.place if address.backend is Backend.STORAGE else settings.tables)
+    if not (account or settings.connection_string):
+        raise BadInput(
+            f"{text}: {address} has no storage account that the container could be in; write "
+            f"https://<account>.blob.core.windows.net/{place.container}/{place.prefix}"
+        )
+    from jobq.adapters.azure import AzureStack
+
+    if settings.connection_string and not place.account:
+        stack = AzureStack.from_connection_string(settings.connection_string, container=place.container)
+    else:
+        stack = AzureStack.from_account(account, container=place.container)
+    return BlobTarget(stack.blobs, place.prefix, stack.close)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ JobqError                 one `except` for all of them; `exit_code` is what the 
 │   └── ReplyLost         a write was sent and its answer was lost: it may have been applied
 ├── Conflict              a change's precondition did not hold; names the change's index         1
 ├── LeaseLost             another worker has received the ticket meanwhile                       1
-├── NoRoom                this machine cannot start a job: no disk, memory or processes left      1
+├── NoRoom                this machine cannot start a job now: no disk, memory or processes left  1
 ├── JobsFailed            what was waited for has failed                                         5
 ├── TimedOut              what was waited for did not come in time                               7
 └── PartlyDone            some of it was done, the message says how much                         8

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from jobq.core.ports import BlobStore
@@ -20,6 +22,31 @@ async def test_blob_comes_back_byte_by_byte(blobs: BlobStore, name: str, data: b
     await blobs.put(f"{name}/blob", data)
 
     assert await blobs.get(f"{name}/blob") == data
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"0123456789abcdef" * 2**21], ids=["none", "one", "32 MiB"])
+async def test_file_comes_back_byte_by_byte(blobs: BlobStore, name: str, tmp_path: Path, data: bytes) -> None:
+    """Of a size that takes several requests each way."""
+    (tmp_path / "there").write_bytes(data)
+    await blobs.put(f"{name}/blob", b"what was there before")
+
+    await blobs.put_file(f"{name}/blob", tmp_path / "there")
+
+    assert await blobs.get_file(f"{name}/blob", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == data
+    assert await blobs.list(f"{name}/") == [f"{name}/blob"]
+
+
+async def test_missing_blob_makes_no_file(blobs: BlobStore, name: str, tmp_path: Path) -> None:
+    assert not await blobs.get_file(f"{name}/missing", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+async def test_file_that_cannot_be_read_is_not_stored(blobs: BlobStore, name: str, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        await blobs.put_file(f"{name}/blob", tmp_path / "missing")
+
+    assert await blobs.get(f"{name}/blob") is None
 
 
 async def test_put_replaces_what_was_there(blobs: BlobStore, name: str) -> None:

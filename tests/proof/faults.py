@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from jobq.core.ports import NO_DELAY, BlobStore, Change, Delivery, Row, Stack, Table, TicketQueue
@@ -180,6 +181,13 @@ class _Blobs:
     async def get(self, key: str, *, start: int = 0) -> bytes | None:
         data: bytes | None = await self._faulty.read("blob.get", lambda: self._blobs.get(key, start=start))
         return data
+
+    async def put_file(self, key: str, file: Path) -> None:
+        await self._faulty.write("blob.put", lambda: self._blobs.put_file(key, file))
+
+    async def get_file(self, key: str, file: Path) -> bool:
+        was_there: bool = await self._faulty.read("blob.get", lambda: self._blobs.get_file(key, file))
+        return was_there
 
     async def append(self, key: str, data: bytes) -> None:
         await self._faulty.write("blob.append", lambda: self._blobs.append(key, data))

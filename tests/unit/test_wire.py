@@ -65,7 +65,7 @@ def test_whatever_comes_is_a_spec_or_bad_input(data: dict[str, Any]) -> None:
         ({"cmd": " "}, "not empty"),
         ({"cmd": "a\0b"}, "NUL"),
         ({"kwargs": []}, "'kwargs' must be an object"),
-        ({"cmd": "x", "more": 1}, "unknown key 'more'; known are backoff, cmd"),
+        ({"cmd": "x", "more": 1}, "unknown key 'more'; known are backoff, bg_dirsync_to, cmd"),
         ({"cmd": "x", "env": []}, "'env' must be an object"),
         ({"cmd": "x", "env": {"": "1"}}, "not the name"),
         ({"cmd": "x", "env": {"A": True}}, "must be a text"),

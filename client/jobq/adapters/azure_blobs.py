@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 
 from azure.core import MatchConditions
 from azure.storage.blob.aio import BlobClient
@@ -12,6 +16,8 @@ from jobq.adapters.azure_errors import Call, Refused
 from jobq.errors import BadInput, Conflict
 
 _MAX_APPEND_BYTES = 4 * 1024 * 1024
+_WINDOW_BYTES = 16 * 1024 * 1024
+_BLOCKS_AT_ONCE = 4
 _MISSING = 404
 _RANGE = 416
 _EXISTS = frozenset({"BlobAlreadyExists", "UnauthorizedBlobOverwrite"})
@@ -47,6 +53,38 @@ class AzureBlobs:
             if refused.status == _RANGE:
                 return b""
             raise
+
+    async def put_file(self, key: str, file: Path) -> None:
+        blob = self._blob(key)
+        with file.open("rb") as source:
+            size = os.fstat(source.fileno()).st_size
+
+            async def write() -> None:
+                source.seek(0)
+                await blob.upload_blob(source, length=size, overwrite=True, max_concurrency=_BLOCKS_AT_ONCE)
+
+            await self._write(self._call(f"write blob {key}"), write)
+
+    async def get_file(self, key: str, file: Path) -> bool:
+        """In windows: what one request gives is in memory as a whole."""
+        blob = self._blob(key)
+        with file.open("xb") as target:
+            while True:
+                start = target.tell()
+                try:
+                    data = await self._clients.run(
+                        self._call(f"read blob {key}", is_read=True), partial(_window, blob, start)
+                    )
+                except Refused as refused:
+                    if refused.status == _RANGE:  # past the end
+                        return True
+                    if refused.status == _MISSING and not start:
+                        await asyncio.to_thread(file.unlink)
+                        return False
+                    raise
+                target.write(data)
+                if len(data) < _WINDOW_BYTES:
+                    return True
 
     async def append(self, key: str, data: bytes) -> None:
         """Add to the end, in blocks of at most 4 MiB. Raises Conflict(0) for a blob made by `put`.
@@ -128,3 +166,8 @@ class AzureBlobs:
 
     def _call(self, what: str, *, is_read: bool = False, is_repeatable: bool = True) -> Call:
         return Call("blob", f"{what} in container {self._name}", is_read, is_repeatable)
+
+
+async def _window(blob: BlobClient, start: int) -> bytes:
+    download = await blob.download_blob(offset=start, length=_WINDOW_BYTES)
+    return await download.readall()

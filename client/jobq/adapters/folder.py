@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from jobq.errors import BadInput, Conflict, NotAllowed, ReplyLost, Unreachable
 
@@ -16,6 +18,8 @@ APPENDED = "+"
 """Ends the file name of a blob made by `append`; one made by `put` has the plain name, which wins where both exist."""
 UNFINISHED = "~"
 """Begins the name of a file that a `put` is writing, or was when its process died."""
+
+COPY_BYTES = 1024 * 1024
 
 
 class FolderBlobs:
@@ -30,6 +34,12 @@ class FolderBlobs:
 
     async def get(self, key: str, *, start: int = 0) -> bytes | None:
         return await asyncio.to_thread(_get, self._path(key), start)
+
+    async def put_file(self, key: str, file: Path) -> None:
+        await asyncio.to_thread(self._put_file, self._path(key), file)
+
+    async def get_file(self, key: str, file: Path) -> bool:
+        return await asyncio.to_thread(_get_file, self._path(key), file)
 
     async def append(self, key: str, data: bytes) -> None:
         await asyncio.to_thread(_append, self._path(key), key, data)
@@ -49,7 +59,11 @@ class FolderBlobs:
             raise BadInput(f"{key!r} is no blob key: a path of plain names, without an empty one, '.' or '..'")
         return self._root.joinpath(*segments)
 
-    def _put(self, path: Path, data: bytes) -> None:
+    def _put_file(self, path: Path, file: Path) -> None:
+        with file.open("rb") as source:
+            self._put(path, source)
+
+    def _put(self, path: Path, data: bytes | BinaryIO) -> None:
         with _os_errors(path):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             unfinished = path.with_name(f"{UNFINISHED}{uuid.uuid4().hex}")
@@ -62,9 +76,12 @@ class FolderBlobs:
             if self._durable:
                 _sync_folder(path.parent)
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes | BinaryIO) -> None:
         with path.open("wb") as file:
-            file.write(data)
+            if isinstance(data, bytes):
+                file.write(data)
+            else:
+                shutil.copyfileobj(data, file, COPY_BYTES)
             if self._durable:
                 file.flush()
                 os.fsync(file.fileno())
@@ -84,6 +101,16 @@ class MemoryBlobs:
     async def get(self, key: str, *, start: int = 0) -> bytes | None:
         data = self._put.get(key, self._appended.get(key))
         return None if data is None else bytes(data[start:])
+
+    async def put_file(self, key: str, file: Path) -> None:
+        await self.put(key, await asyncio.to_thread(file.read_bytes))
+
+    async def get_file(self, key: str, file: Path) -> bool:
+        data = await self.get(key)
+        if data is None:
+            return False
+        await asyncio.to_thread(file.write_bytes, data)
+        return True
 
     async def append(self, key: str, data: bytes) -> None:
         if key in self._put:
@@ -116,6 +143,16 @@ def _get(path: Path, start: int) -> bytes | None:
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 continue
     return None
+
+
+def _get_file(path: Path, target: Path) -> bool:
+    try:
+        source = path.open("rb")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False
+    with source, target.open("xb") as file:
+        shutil.copyfileobj(source, file, COPY_BYTES)
+    return True
 
 
 def _append(path: Path, key: str, data: bytes) -> None:

@@ -35,6 +35,7 @@ def job_document(job: Job, progress: Progress | None = None) -> Document:
         "command": spec.command,
         "kwargs": dict(spec.kwargs) if spec.kwargs is not None else None,
         "env_names": sorted(spec.env),
+        "bg_dirsync_to": spec.outputs or None,
         "tags": list(spec.tags),
         "lanes": list(spec.lanes),
         "cancel_requested": job.cancel_requested,

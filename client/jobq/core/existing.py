@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from jobq.core import outbox
+from jobq.core.checkpoints import forget_checkpoint
 from jobq.core.operate import change, queue_again
 from jobq.core.ports import NO_DELAY
 from jobq.core.realm import Realm
@@ -56,6 +57,8 @@ async def _replace(realm: Realm, asked: Job, found: Job) -> Pushed:
         return replace(asked, etag=job.etag, generation=job.generation + 1, attempt=job.attempt)
 
     try:
+        replaced(found)
+        await forget_checkpoint(realm, found)
         await change(realm, found.id, replaced)
     except (IllegalTransition, NotFound) as error:
         return Pushed(found.id, PushStatus.REFUSED, found.state, str(error))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from jobq.core.realm import Realm
 from jobq.errors import NotFound
 from jobq.model.job import Job
-from jobq.model.names import key_part
+from jobq.model.names import path_part
 
 
 def log_key(realm: str, job_id: str, attempt: int) -> str:
-    return f"log/{realm}/{key_part(job_id)}/{attempt:04d}"
+    return f"log/{realm}/{path_part(job_id)}/{attempt:04d}"
 
 
 async def read_log(realm: Realm, job: Job, *, attempt: int | None = None, start: int = 0) -> bytes:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 from jobq.core.ports import NO_DELAY, BlobStore, Change, Delivery, Row, Stack, Table, TicketQueue
 
@@ -105,6 +106,14 @@ class _MeteredBlobs:
     async def get(self, key: str, *, start: int = 0) -> bytes | None:
         self._meter["blob.get"] += 1
         return await self._blobs.get(key, start=start)
+
+    async def put_file(self, key: str, file: Path) -> None:
+        self._meter["blob.put"] += 1
+        await self._blobs.put_file(key, file)
+
+    async def get_file(self, key: str, file: Path) -> bool:
+        self._meter["blob.get"] += 1
+        return await self._blobs.get_file(key, file)
 
     async def append(self, key: str, data: bytes) -> None:
         self._meter["blob.append"] += 1

@@ -6,11 +6,12 @@ import json
 import logging
 from dataclasses import replace
 
+from jobq.core.checkpoints import checkpoint_blobs
 from jobq.core.logs import log_key
 from jobq.core.realm import Realm
 from jobq.errors import BadInput, JobqError
 from jobq.model.job import Job, Json
-from jobq.model.wire import env_from_json, loads_object
+from jobq.model.wire import env_from_json, loads_object, outputs_from_json
 
 logger = logging.getLogger(__name__)
 
@@ -26,17 +27,23 @@ async def with_payload(realm: Realm, job: Job) -> Job:
     command, kwargs = payload.get("cmd"), payload.get("kwargs")
     if not isinstance(command, str) and not isinstance(kwargs, dict):
         raise BadInput("its payload has neither a command nor arguments")
-    spec = replace(job.spec, command=command, kwargs=kwargs, env=env_from_json(payload.get("env", {})))
+    env, outputs = env_from_json(payload.get("env", {})), outputs_from_json(payload)
+    spec = replace(job.spec, command=command, kwargs=kwargs, env=env, outputs=outputs)
     return replace(job, spec=spec)
 
 
 async def forget_blobs(realm: Realm, job: Job) -> None:
-    """Delete what is kept of a job whose row is gone: a large payload or result, the output of its attempts.
+    """Delete what is kept of a job whose row is gone: a large payload or result, its attempts' output, its checkpoint.
 
     A blob that cannot be deleted now is left: nothing refers to it any more.
     """
-    logs = {log_key(realm.name, job.id, attempt) for attempt in range(1, job.attempt + 1)}
-    for key in sorted(({job.payload_blob, job.result_blob, job.log} | logs) - {""}):
+    keys = {log_key(realm.name, job.id, attempt) for attempt in range(1, job.attempt + 1)}
+    keys |= {job.payload_blob, job.result_blob, job.log} - {""}
+    try:
+        keys.update(await checkpoint_blobs(realm, job))
+    except JobqError as error:
+        logger.warning("kept the checkpoint of a removed job, if it has one: %s", error)
+    for key in sorted(keys):
         try:
             await realm.stack.blobs.delete(key)
         except JobqError as error:

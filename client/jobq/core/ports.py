@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
+from pathlib import Path
 from typing import Protocol
 
 Value = str | int | float | bool | bytes
@@ -194,6 +195,17 @@ class BlobStore(Protocol):
 
     async def get(self, key: str, *, start: int = 0) -> bytes | None:
         """The bytes from `start` on, or None if there is no such blob. Past the end: b""."""
+        ...
+
+    async def put_file(self, key: str, file: Path) -> None:
+        """Store what is in a file now, of any size, as `put` does. Raises OSError where it cannot be read."""
+        ...
+
+    async def get_file(self, key: str, file: Path) -> bool:
+        """Write a blob made by `put_file`, of any size, to a new file. False if there is none.
+
+        Raises OSError where it cannot be written; there may be a part of it then, as after every other error.
+        """
         ...
 
     async def append(self, key: str, data: bytes) -> None:

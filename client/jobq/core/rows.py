@@ -154,6 +154,7 @@ def job_of(row: Row) -> Job:
         command=payload.get("cmd"),
         kwargs=payload.get("kwargs"),
         env=env_from_json(payload.get("env", {})),
+        outputs=str(payload.get("bg_dirsync_to", "")),
         tags=tuple(_json(get("tags")) or ()),
         lanes=tuple(_json(get("lanes")) or (DEFAULT_LANE,)),
         limits=limits_from_json(_json(get("limits")) or {}),

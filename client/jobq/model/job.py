@@ -73,6 +73,8 @@ class Spec:
     tags: tuple[str, ...] = ()
     lanes: tuple[str, ...] = (DEFAULT_LANE,)
     limits: Limits = DEFAULT_LIMITS
+    outputs: str = ""
+    """Where what the job writes to its output directory is copied: see `model.outputs`."""
 
     @property
     def title(self) -> str:

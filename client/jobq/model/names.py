@@ -120,6 +120,12 @@ def key_part(text: str) -> str:
     return escaped[:150] + "!!" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def path_part(text: str) -> str:
+    """As `key_part`, for a folder's or a blob's path, where `.` and `..` mean something else."""
+    part = key_part(text)
+    return part.replace(".", "!2e") if part in (".", "..") else part
+
+
 def new_batch() -> str:
     """A fresh batch name of 12 characters; later ones sort later (by the second)."""
     return _base32(int(time.time()), 7) + _base32(secrets.randbits(25), 5)

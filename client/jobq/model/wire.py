@@ -17,6 +17,7 @@ from jobq.errors import BadInput
 from jobq.model.durations import parse_duration
 from jobq.model.job import DEFAULT_LIMITS, Json, Limits, Spec
 from jobq.model.names import DEFAULT_LANE, MAX_LANES, MAX_TAGS, lane_name, tag_name
+from jobq.model.outputs import output_target
 from jobq.model.retry import MAX_CAUSES, Backoff, cause
 
 MAX_SPEC_BYTES = 4_000_000
@@ -70,9 +71,10 @@ def loads_object(text: str | bytes) -> dict[str, Any]:
 
 
 def payload_to_json(spec: Spec) -> dict[str, Any]:
-    """What may be large: command or arguments, and environment."""
+    """What may be large: command or arguments, environment, and where the outputs go."""
     what: dict[str, Any] = {"cmd": spec.command} if spec.command is not None else {"kwargs": dict(spec.kwargs or {})}
-    return what | ({"env": dict(spec.env)} if spec.env else {})
+    what |= {"env": dict(spec.env)} if spec.env else {}
+    return what | ({"bg_dirsync_to": spec.outputs} if spec.outputs else {})
 
 
 def limits_to_json(limits: Limits) -> dict[str, Any]:
@@ -118,7 +120,7 @@ def limits_from_json(data: Mapping[str, Any]) -> Limits:
 
 _KEYS = frozenset(
     {"cmd", "kwargs", "env", "tags", "lanes", "lane", "num_retries", "crash_limit", "max_preemptions", "timeout"}
-    | {"backoff", "retry_on", "no_retry_on"}
+    | {"bg_dirsync_to", "backoff", "retry_on", "no_retry_on"}
 )
 
 
@@ -141,7 +143,13 @@ def spec_from_json(data: Mapping[str, Any], *, also: frozenset[str] = frozenset(
         tags=_names(data, "tags", tag_name, MAX_TAGS),
         lanes=_lanes(data),
         limits=limits_from_json(data),
+        outputs=outputs_from_json(data),
     )
+
+
+def outputs_from_json(data: Mapping[str, Any]) -> str:
+    target = data.get("bg_dirsync_to")
+    return output_target(target) if target is not None else ""
 
 
 def env_from_json(data: object) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from jobq.errors import BadInput
 from jobq.model.job import Job, Json, Outcome, Progress, Reason
+from jobq.worker.companion import Companion
 from jobq.worker.directory import JobDirectory
 from jobq.worker.memory import oom_kills
 from jobq.worker.output import FLUSH_SECONDS, Output
@@ -22,6 +23,8 @@ from jobq.worker.supervision import Supervision, SupervisorLost, boot_time
 
 logger = logging.getLogger(__name__)
 
+LEAST_GRACE = 2.0
+"""Seconds to copy what a job has left that used up its grace."""
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 """As an exit code: of a process that was killed, and of a shell that waited for it."""
 
@@ -45,12 +48,18 @@ class Attempt:
     seconds_left: Callable[[], float] = lambda: math.inf
     """Of the lease: when it is over somebody else may run the job, so its process must be gone."""
     emulate_tty: bool = False
+    companion: Companion | None = None
+    """Copies what the job writes."""
     created_at: float = field(default_factory=time.monotonic)
     _process: JobProcess | None = None
     _directory: JobDirectory | None = None
     _stop_reason: Reason | None = None
     _abandoned: asyncio.Event = field(default_factory=asyncio.Event)
     _stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    _leaving: asyncio.Event = field(default_factory=asyncio.Event)
+    """The job is to go from here, also when it has ended and its outputs are being copied."""
+    _leaving_at: float = math.inf
+    _leaving_for: Reason | None = None
 
     def stop(self, reason: Reason, grace: timedelta | None = None) -> None:
         """Ask the job to end: SIGTERM, and SIGKILL after its grace, or this one if it is shorter. The first reason
@@ -58,6 +67,9 @@ class Attempt:
         self.grace = self.grace if grace is None else min(self.grace, grace)
         self._stop_reason = self._stop_reason or reason
         self._stopped.set()
+        if reason in (Reason.PREEMPTED, Reason.CANCELLED) and not self._leaving.is_set():
+            self._leaving_at, self._leaving_for = time.monotonic(), reason
+            self._leaving.set()
 
     def abandon(self) -> None:
         """The lease is lost: kill the job at once and report nothing."""
@@ -67,15 +79,29 @@ class Attempt:
     def lease_renewed(self) -> None:
         if self._process is not None:
             self._process.keep(boot_time(self.seconds_left()))
+        if self.companion is not None:
+            self.companion.keep()
 
     def progress(self) -> Progress | None:
         """How far the job says it is."""
         return self._directory.progress() if self._directory else None
 
     async def run(self, program: Program, directory: JobDirectory) -> Outcome | None:
-        """How it ended, or None if it was abandoned, or nobody can tell. Raises OSError where it cannot be started."""
-        started, kills = time.monotonic(), oom_kills()
+        """How it ended, or None if it was abandoned, or nobody can tell.
+
+        Raises OSError where it cannot be started; Unreachable, BadInput where its checkpoint cannot be restored.
+        """
         self._directory = directory
+        try:
+            if self.companion:
+                await self.companion.begin()
+            return await self._run(program, directory)
+        finally:
+            if self.companion:
+                self.companion.close()
+
+    async def _run(self, program: Program, directory: JobDirectory) -> Outcome | None:
+        started, kills = time.monotonic(), oom_kills()
         try:
             self._process = process = await JobProcess.start(
                 self.supervision,
@@ -101,6 +127,9 @@ class Attempt:
             return None
         # Now: a stop from here on finds the job at its end.
         reason, message, result = self._ended(code, directory, is_oom=code in KILLED and oom_kills() > kills)
+        if self.companion and (problem := await self._copy_rest(self.companion, is_ok=reason is None)):
+            reason = reason or self._leaving_for or Reason.UPLOAD
+            message, result = ": ".join(filter(None, (message, f"its outputs could not be stored: {problem}"))), None
         log = await self.output.close()
         if self._abandoned.is_set():
             return None
@@ -131,6 +160,8 @@ class Attempt:
                 )
                 if not done:
                     self.output.store_soon()
+                    if self.companion:
+                        self.companion.look()
             if ending.done():
                 self._stop_reason = None  # it was at its end before it could be told
             else:
@@ -156,6 +187,23 @@ class Attempt:
             (ending, abandoning), timeout=self.grace.total_seconds(), return_when=asyncio.FIRST_COMPLETED
         )
         abandoning.cancel()
+
+    async def _copy_rest(self, companion: Companion, *, is_ok: bool) -> str:
+        """What of the outputs is not stored, or "". For as long as it takes, unless the job is to go from here."""
+        finishing = asyncio.ensure_future(companion.finish(is_ok=is_ok))
+        leaving = asyncio.ensure_future(self._leaving.wait())
+        abandoning = asyncio.ensure_future(self._abandoned.wait())
+        try:
+            await asyncio.wait((finishing, leaving, abandoning), return_when=asyncio.FIRST_COMPLETED)
+            if not finishing.done() and not abandoning.done():
+                left = self._leaving_at + self.grace.total_seconds() - time.monotonic()
+                await asyncio.wait(
+                    (finishing, abandoning), timeout=max(LEAST_GRACE, left), return_when=asyncio.FIRST_COMPLETED
+                )
+            return await finishing if finishing.done() else "its worker was told to stop before all was copied"
+        finally:
+            for waiting in (finishing, leaving, abandoning):
+                waiting.cancel()
 
     def _ended(self, code: int, directory: JobDirectory, *, is_oom: bool) -> tuple[Reason | None, str, Json]:
         """Why, in words where there are any, and the result of what went well."""

@@ -34,8 +34,9 @@ class JobDirectory:
         directory = cls(Path(tempfile.mkdtemp(prefix="jobq-")))
         try:
             directory.work.mkdir()
+            directory.checkpoint.mkdir()
         except OSError:
-            directory.root.rmdir()
+            directory._remove()
             raise
         return directory
 
@@ -45,9 +46,28 @@ class JobDirectory:
         return self.root / "work"
 
     @property
+    def checkpoint(self) -> Path:
+        """What the job finds here at its next attempt, it has left here."""
+        return self.root / "checkpoint"
+
+    @property
+    def outputs(self) -> Path:
+        """What the job leaves here is copied. Made by `with_outputs`."""
+        return self.root / "outputs"
+
+    def with_outputs(self) -> dict[str, str]:
+        """Make that directory; the variables that tell a job of it, the second one by the name its ancestor had.
+
+        Raises OSError.
+        """
+        self.outputs.mkdir()
+        return {"JOBQ_OUTPUT_DIR": str(self.outputs), "AMLT_DIRSYNC_DIR": str(self.outputs)}
+
+    @property
     def environment(self) -> dict[str, str]:
-        """The variables that tell a job of its files. None of the files exists at first."""
+        """The variables that tell a job of its files and directories. None of the files exists at first."""
         return {
+            "JOBQ_CHECKPOINT_DIR": str(self.checkpoint),
             "JOBQ_RESULT": f"{self.root}/result.json",
             "JOBQ_ERROR_FILE": f"{self.root}/error.txt",
             "JOBQ_PROGRESS": f"{self.root}/progress",
@@ -93,6 +113,7 @@ class JobDirectory:
     def _remove(self) -> None:
         try:
             os.rmdir(self.work)  # noqa: PTH106  # most jobs leave it empty, and this is the cheap way
+            os.rmdir(self.checkpoint)  # noqa: PTH106
             os.rmdir(self.root)  # noqa: PTH106
         except OSError:
             shutil.rmtree(self.root, onerror=_force)

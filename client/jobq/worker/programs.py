@@ -36,6 +36,7 @@ class JobEnvironment:
         timeout = job.spec.limits.timeout
         own = {
             **directory.environment,
+            **(directory.with_outputs() if job.spec.outputs else {}),
             **({"JOBQ_DEADLINE": str(int(time.time() + timeout.total_seconds()))} if timeout else {}),
             "JOBQ_JOB_ID": job.id,
             "JOBQ_TASK_ID": job.id,

@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 BEATS_PER_POLL = 20
 INTERRUPTED = 130
+NO_SETTINGS = Settings()
 
 
 def run_worker(
@@ -105,7 +106,7 @@ async def _run(
         await asyncio.to_thread(_check_callable, options.proc)
     async with open_realm(address, settings, durable=False) as realm:
         terminal = None if options.quiet else Terminal(sys.stdout.buffer)
-        worker = make_worker(realm, options, terminal)
+        worker = make_worker(realm, options, terminal, settings)
         watch(worker)
         logger.info("worker %s takes jobs from %s, %d at a time", worker.heart.row.worker, realm.address, options.slots)
         try:
@@ -122,12 +123,16 @@ def _said(summary: Summary) -> str:
     return ", ".join(ends) or "there was nothing to run"
 
 
-def make_worker(realm: Realm, options: WorkerOptions, terminal: Writer | None = None) -> Worker:
+def make_worker(
+    realm: Realm, options: WorkerOptions, terminal: Writer | None = None, settings: Settings = NO_SETTINGS
+) -> Worker:
+    """`settings`: with which the realm was opened."""
     name = f"{socket.gethostname().split('.')[0][:40]}-{os.getpid()}-{new_token()[:6]}"
     runner = TicketRunner(
         realm=realm,
         options=options,
         worker=name,
+        settings=settings,
         program=_program(options, JobEnvironment.of_this_process(realm.name, name)),
         terminal=terminal,
         slots=Slots(options.slots),

@@ -22,13 +22,15 @@ from jobq.core.together import together
 from jobq.errors import BadInput, JobqError, LeaseLost, NoRoom, Unreachable
 from jobq.model.job import Job, JobState, Outcome, Reason
 from jobq.model.ticket import decode_ticket
+from jobq.settings import Settings
 from jobq.worker.attempt import Attempt, Program
+from jobq.worker.companion import Companion
 from jobq.worker.directory import JobDirectory
 from jobq.worker.options import WorkerOptions
 from jobq.worker.output import Output
 from jobq.worker.renewer import Renewer
 from jobq.worker.slots import Slots
-from jobq.worker.supervision import Supervision
+from jobq.worker.supervision import Supervision, boot_time
 from jobq.worker.terminal import Writer
 
 logger = logging.getLogger(__name__)
@@ -85,6 +87,8 @@ class TicketRunner:
     realm: Realm
     options: WorkerOptions
     worker: str
+    settings: Settings
+    """How to reach the realm from another process."""
     program: MakeProgram
     terminal: Writer | None
     slots: Slots
@@ -241,12 +245,16 @@ class TicketRunner:
         directory = None
         try:
             directory = JobDirectory.make()
-            program = self.program(await with_payload(self.realm, job), directory)
+            whole = await with_payload(self.realm, job)
+            program = self.program(whole, directory)
+            attempt.companion = self._companion(whole, directory, program, held)
             outcome = await attempt.run(program, directory)
             self.is_in_trouble = False
             return outcome
         except BadInput as error:
             return Outcome(Reason.UNDECODABLE, message=str(error))
+        except Unreachable as error:  # its payload, or its checkpoint
+            raise NoRoom(str(error)) from error
         except OSError as error:
             if error.errno in OF_THE_MACHINE:
                 raise NoRoom(f"{error}: this machine has no room to start a job") from error
@@ -256,6 +264,17 @@ class TicketRunner:
             del self.attempts[job.id]
             if directory:
                 await directory.remove()
+
+    def _companion(self, job: Job, directory: JobDirectory, program: Program, held: Held) -> Companion:
+        return Companion(
+            self.realm,
+            self.settings,
+            job,
+            directory,
+            program.env,
+            self.supervision,
+            lambda: boot_time(held.lease.seconds_left),
+        )
 
     async def _record(self, held: Held, job: Job, outcome: Outcome) -> Job | None:
         """Until it is stored, for as long as the lease holds."""

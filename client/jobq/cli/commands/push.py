@@ -19,6 +19,7 @@ from jobq.cli.waiting import wait_for_push
 from jobq.errors import BadInput
 from jobq.model.job import DEFAULT_LIMITS, IfExists, Limits, Spec
 from jobq.model.names import DEFAULT_LANE, MAX_LANES, MAX_TAGS, new_batch
+from jobq.model.outputs import output_target
 from jobq.model.wire import MAX_RETRIES, env_from_json
 
 _COUNT = click.IntRange(0, MAX_RETRIES)
@@ -61,6 +62,12 @@ class PushCommand(click.Command):
 @option("-c", "--command", multiple=True, type=params.TEXT, help="A shell command; may be repeated.")
 @option("--from", type=params.TEXT, default="-", help="File with a job per line; - is standard input.")
 @option("-e", "--env", multiple=True, type=params.VARIABLE, help="A variable of the jobs' environment, NAME=VALUE.")
+@option(
+    "--bg-dirsync-to",
+    type=params.TEXT,
+    metavar="DST",
+    help="Copy what a job writes to $JOBQ_OUTPUT_DIR to a path on the worker, or to az://container/prefix.",
+)
 @option("--tag", multiple=True, type=params.TAG, help="Attach a tag; may be repeated.")
 @option("--tags", multiple=True, type=params.TAGS, help="Attach tags, separated by commas.")
 @option("--lane", multiple=True, type=params.LANE, help=f"Priority level, lowest first [{DEFAULT_LANE}].")
@@ -140,4 +147,5 @@ def _defaults(given: dict[str, Any]) -> Spec:
     limits = Limits(
         given["num_retries"], given["crash_limit"], given["max_preemptions"], timeout, given["backoff"], only, never
     )
-    return Spec(env=env_from_json(dict(given["env"])), tags=tags, lanes=lanes, limits=limits)
+    outputs = output_target(given["bg_dirsync_to"]) if given["bg_dirsync_to"] is not None else ""
+    return Spec(env=env_from_json(dict(given["env"])), tags=tags, lanes=lanes, limits=limits, outputs=outputs)
