@@ -73,6 +73,8 @@ class Spec:
     tags: tuple[str, ...] = ()
     lanes: tuple[str, ...] = (DEFAULT_LANE,)
     limits: Limits = DEFAULT_LIMITS
+    traceparent: str = ""
+    """The trace that its attempts continue, as W3C Trace Context has it; empty where nobody traces."""
 
     @property
     def title(self) -> str:

@@ -1,7 +1,7 @@
 """A job's spec as JSON: the one form that tickets, payload blobs and HTTP share.
 
     {"cmd": "python fit.py", "env": {"SEED": "1"}, "tags": ["exp7"], "lanes": ["0"],
-     "num_retries": 2, "crash_limit": 3, "max_preemptions": 1000, "timeout": 3600.0}
+     "num_retries": 2, "crash_limit": 3, "max_preemptions": 1000, "timeout": 3600.0, "traceparent": "00-…"}
 
 `kwargs` (an object) stands in place of `cmd` for Python callables. Only `cmd` or `kwargs` must be there.
 """
@@ -18,6 +18,7 @@ from jobq.model.durations import parse_duration
 from jobq.model.job import DEFAULT_LIMITS, Json, Limits, Spec
 from jobq.model.names import DEFAULT_LANE, MAX_LANES, MAX_TAGS, lane_name, tag_name
 from jobq.model.retry import MAX_CAUSES, Backoff, cause
+from jobq.model.trace import traceparent
 
 MAX_SPEC_BYTES = 4_000_000
 MAX_RETRIES = 10_000
@@ -101,6 +102,8 @@ def spec_to_json(spec: Spec) -> dict[str, Any]:
         out["tags"] = list(spec.tags)
     if spec.lanes != (DEFAULT_LANE,):
         out["lanes"] = list(spec.lanes)
+    if spec.traceparent:
+        out["traceparent"] = spec.traceparent
     return out
 
 
@@ -118,7 +121,7 @@ def limits_from_json(data: Mapping[str, Any]) -> Limits:
 
 _KEYS = frozenset(
     {"cmd", "kwargs", "env", "tags", "lanes", "lane", "num_retries", "crash_limit", "max_preemptions", "timeout"}
-    | {"backoff", "retry_on", "no_retry_on"}
+    | {"backoff", "retry_on", "no_retry_on", "traceparent"}
 )
 
 
@@ -141,6 +144,7 @@ def spec_from_json(data: Mapping[str, Any], *, also: frozenset[str] = frozenset(
         tags=_names(data, "tags", tag_name, MAX_TAGS),
         lanes=_lanes(data),
         limits=limits_from_json(data),
+        traceparent=traceparent(data["traceparent"]) if data.get("traceparent") is not None else "",
     )
 
 
