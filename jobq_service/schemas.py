@@ -55,6 +55,7 @@ class NewJob(_Asked):
     backoff: str = Field("1s..5m", description="the wait before the first retry, and the longest")
     retry_on: list[str] = Field([], max_length=20, description="such as `oom` or `exit:75`; empty: any failure")
     no_retry_on: list[str] = Field([], max_length=20, description="also of `lost` and `preempted`")
+    traceparent: str | None = Field(None, description="the trace that its attempts continue (W3C Trace Context)")
 
 
 class Push(_Asked):

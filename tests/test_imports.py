@@ -11,19 +11,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+AROUND = ("jobq.settings", "jobq.connect", "jobq.telemetry")
 LAYERS = {
     "jobq_service": ("jobq",),
-    "jobq.cli": ("jobq.cli", "jobq.worker", "jobq.core", "jobq.model", "jobq.errors", "jobq.settings", "jobq.connect"),
-    "jobq.worker": (
-        "jobq.worker",
-        "jobq.sync",
-        "jobq.core",
-        "jobq.model",
-        "jobq.errors",
-        "jobq.settings",
-        "jobq.connect",
-    ),
-    "jobq.sync": ("jobq.sync", "jobq.core", "jobq.model", "jobq.errors", "jobq.settings", "jobq.connect"),
+    "jobq.cli": ("jobq.cli", "jobq.worker", "jobq.core", "jobq.model", "jobq.errors", *AROUND),
+    "jobq.worker": ("jobq.worker", "jobq.sync", "jobq.core", "jobq.model", "jobq.errors", *AROUND),
+    "jobq.sync": ("jobq.sync", "jobq.core", "jobq.model", "jobq.errors", *AROUND),
     "jobq.core": ("jobq.core", "jobq.model", "jobq.errors"),
     "jobq.adapters": ("jobq.adapters", "jobq.core.ports", "jobq.model", "jobq.errors"),
     "jobq.model": ("jobq.model", "jobq.errors"),
@@ -103,7 +96,17 @@ def test_only_settings_read_the_environment() -> None:
 @pytest.mark.parametrize("what", ["import jobq", "import jobq.cli.main"])
 def test_importing_jobq_loads_no_library_that_is_not_needed_yet(what: str) -> None:
     # given
-    heavy = ("azure", "aiohttp", "requests", "rich", "fastapi", "uvicorn", "jobq.worker", "jobq.adapters")
+    heavy = (
+        "azure",
+        "aiohttp",
+        "requests",
+        "rich",
+        "fastapi",
+        "uvicorn",
+        "jobq.worker",
+        "jobq.adapters",
+        "opentelemetry",
+    )
     code = f"import sys; {what}; print([m for m in {heavy!r} if m in sys.modules])"
 
     # when

@@ -30,7 +30,8 @@ from jobq.model.outputs import output_target
 from jobq.model.retry import Backoff, cause
 from jobq.model.submission import new_command, parse_object
 from jobq.model.wire import env_from_json
-from jobq.settings import read_settings
+from jobq.settings import read_settings, read_telemetry_settings
+from jobq.telemetry import Telemetry, open_telemetry
 from jobq.waiting import Standing, Target, wait_for
 
 Task = str | Mapping[str, Any]
@@ -80,6 +81,7 @@ class Client:
         )
         self.address = parse_address(settings.address_text())
         self._backend = open_backend(self.address, settings)
+        self._telemetry: Telemetry | None = None
 
     def __enter__(self) -> Client:
         return self
@@ -91,6 +93,8 @@ class Client:
 
     def close(self) -> None:
         self._backend.close()
+        if self._telemetry:
+            self._telemetry.close()
 
     def push(
         self,
@@ -131,8 +135,12 @@ class Client:
             ),
             outputs=output_target(bg_dirsync_to) if bg_dirsync_to else "",
         )
-        new = [_new_job(task, position, name, defaults) for position, task in enumerate(jobs, 1)]
-        done = self._backend.push(new, batch=name, if_exists=IfExists(if_exists), chunk=chunk, token=new_token())
+        self._telemetry = self._telemetry or open_telemetry(read_telemetry_settings())
+        with self._telemetry.push(self.address.realm, name) as span:
+            defaults = replace(defaults, traceparent=span.traceparent)
+            new = [_new_job(task, position, name, defaults) for position, task in enumerate(jobs, 1)]
+            done = self._backend.push(new, batch=name, if_exists=IfExists(if_exists), chunk=chunk, token=new_token())
+            span.answered(done)
         statuses = [result["status"] for result in done]
         refused = tuple(result for result in done if result["status"] == "refused")
         ids = tuple(result["id"] for result in done)

@@ -73,6 +73,41 @@ def read_settings(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """Where spans and metrics go; how, OpenTelemetry's own variables say, which its SDK reads itself."""
+
+    otlp_traces: bool = False
+    otlp_metrics: bool = False
+    otlp_protocol: str = ""
+    connection_string: str = field(default="", repr=False)
+    """Of Application Insights."""
+    traceparent: str = ""
+    """The trace that this process is part of, by who has started it."""
+
+    @property
+    def is_on(self) -> bool:
+        return self.otlp_traces or self.otlp_metrics or bool(self.connection_string)
+
+
+def read_telemetry_settings(environ: Mapping[str, str] | None = None) -> TelemetrySettings:
+    env = os.environ if environ is None else environ
+    if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return TelemetrySettings()
+
+    def is_sent(signal: str) -> bool:
+        endpoint = env.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+        return bool(endpoint) and env.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() != "none"
+
+    return TelemetrySettings(
+        otlp_traces=is_sent("TRACES"),
+        otlp_metrics=is_sent("METRICS"),
+        otlp_protocol=env.get("OTEL_EXPORTER_OTLP_PROTOCOL", "").strip().lower(),
+        connection_string=env.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "").strip(),
+        traceparent=env.get("TRACEPARENT", ""),
+    )
+
+
 _SECRETS = re.compile(r"JOBQ_(?:.*_)?(?:KEYS?|CONNECTION_STRING)")
 
 

@@ -13,7 +13,7 @@ from tests.stacks import Place
 from tests.until import until
 
 _JOBQ = [sys.executable, "-c", "from jobq.cli.main import main; main()"]
-_CLIENT = Path(__file__).resolve().parents[2] / "client"
+CLIENT = Path(__file__).resolve().parents[2] / "client"
 
 Process = subprocess.Popen[bytes]
 
@@ -30,7 +30,7 @@ class Processes:
         """`jobq ARGUMENTS`, with `lines` as its standard input; `before`: a command that runs it."""
         given = self.folder / f"input-{len(self.started)}"
         given.write_text(lines)
-        env = {**self.place.environment, "PYTHONPATH": str(_CLIENT)}
+        env = {**self.place.environment, "PYTHONPATH": str(CLIENT)}
         with given.open("rb") as stdin, self._log(len(self.started)).open("wb") as log:
             process = subprocess.Popen([*before, *_JOBQ, *arguments], env=env, stdin=stdin, stdout=log, stderr=log)
         self.started.append(process)

@@ -201,3 +201,14 @@ async def test_any_printable_id_comes_back_as_it_was(service: ControlPlane) -> N
 
     assert [result["id"] for result in answer.json()["results"]] == names
     assert json.loads(answer.content.decode("ascii")) == answer.json()
+
+
+async def test_pushed_job_keeps_the_trace_it_is_part_of(service: ControlPlane) -> None:
+    trace = f"00-{'ab' * 16}-{'cd' * 8}-01"
+
+    answer = await service.push({"id": "mine", "cmd": "true", "traceparent": trace})
+    bad = await service.push({"cmd": "true"}, {"cmd": "true", "traceparent": f"{trace}\n"})
+
+    assert answer.status_code == 200
+    assert (await service.get("status/demo/jobs/mine")).json()["traceparent"] == trace
+    assert (bad.status_code, bad.json()["index"]) == (400, 1)

@@ -47,6 +47,7 @@ def _facts(job: Document) -> list[tuple[str, str | None]]:
         ("worker", job["worker"]),
         ("took", show_duration(timedelta(seconds=job["seconds"])) if job["seconds"] else None),
         *((name, _moment(job[f"{name}_at"])) for name in ("pushed", "started", "ended", "due")),
+        ("trace", job["traceparent"] and job["traceparent"].split("-")[1]),
         ("result", None if job["result"] is None else json.dumps(job["result"], ensure_ascii=False)),
     ]
 

@@ -16,6 +16,7 @@ from jobq.errors import BadInput, JobqError, PartlyDone
 from jobq.model.job import IfExists
 from jobq.model.names import new_token
 from jobq.model.wire import spec_to_json
+from jobq.telemetry import PushSpan
 
 _MAX_SHOWN = 5
 
@@ -28,6 +29,7 @@ class Pushing:
     if_exists: IfExists
     chunk: int
     form: str
+    span: PushSpan
     counts: Counter[str] = field(default_factory=Counter)
     """Jobs by what became of them: queued, exists, refused."""
     ids: list[str] = field(default_factory=list)
@@ -62,6 +64,7 @@ class Pushing:
         results = self.backend.push(
             window.jobs, batch=self.batch, if_exists=self.if_exists, chunk=self.chunk, token=self._token
         )
+        self.span.answered(results)
         for result in results:
             self.counts[result["status"]] += 1
             if result["status"] != "refused":

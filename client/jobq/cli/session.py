@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jobq.backend import Backend
     from jobq.model.address import Address
     from jobq.settings import Settings
+    from jobq.telemetry import Telemetry
 
 
 @dataclass(slots=True)
@@ -28,6 +29,9 @@ class Session:
         logging.basicConfig(format="%(asctime)s %(levelname)s: %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
         # The SDK prints a traceback for what an adapter turns into an error of ours.
         logging.getLogger("azure.servicebus").setLevel(logging.CRITICAL)
+        # The exporters say the same at each export, and may quote a header or a key; an adapter says it once.
+        for exporter in ("opentelemetry", "azure.monitor"):
+            logging.getLogger(exporter).setLevel(logging.CRITICAL)
         if self.is_verbose:
             logging.getLogger("jobq").setLevel(logging.INFO)
 
@@ -51,6 +55,17 @@ class Session:
             yield backend
         finally:
             backend.close()
+
+    @contextmanager
+    def telemetry(self) -> Iterator[Telemetry]:
+        from jobq.settings import read_telemetry_settings
+        from jobq.telemetry import open_telemetry
+
+        telemetry = open_telemetry(read_telemetry_settings())
+        try:
+            yield telemetry
+        finally:
+            telemetry.close()
 
     def command(self, words: str) -> str:
         """A command for people to copy: with the queue, if this run was given one."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,6 +43,10 @@ class Source:
             return
         with _opened(self.path) as (stream, name):
             yield windows(stream, self._line, batch=self.batch, source=name)
+
+    def traced(self, traceparent: str) -> AbstractContextManager[Iterator[Window]]:
+        """As `windows`, of jobs that are part of a trace if there is one."""
+        return replace(self, defaults=replace(self.defaults, traceparent=traceparent)).windows()
 
     def _line(self, line: str, number: int) -> NewJob:
         return _checked(parse_line(line, batch=self.batch, position=number, defaults=self.defaults))

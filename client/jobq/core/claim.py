@@ -6,6 +6,7 @@ Fast path: one transaction of merges with the etags in the ticket, no read. What
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from jobq.core import outbox
@@ -38,9 +39,17 @@ class Held:
     jobs: list[Job] = field(default_factory=list)
 
 
-async def claim(realm: Realm, lane: str, lease: TicketLease, *, worker: str) -> Held | None:
+async def claim(
+    realm: Realm,
+    lane: str,
+    lease: TicketLease,
+    *,
+    worker: str,
+    on_lost: Callable[[Job, Job], None] = lambda before, after: None,
+) -> Held | None:
     """Claim the jobs of a received ticket, or settle the ticket and return None if there is nothing left to run.
 
+    `on_lost` is told of each job whose worker was lost, as it was found and as it is now.
     Raises ReplyLost or Unreachable if the table does not answer: the ticket comes back when its lease ends.
     """
     delivery = lease.delivery
@@ -49,7 +58,7 @@ async def claim(realm: Realm, lane: str, lease: TicketLease, *, worker: str) -> 
     except BadInput as error:
         await keep_undecodable(realm, lane, lease, str(error))
         return None
-    claiming = _Claiming(realm, ticket, delivery, realm.new_token(), worker)
+    claiming = _Claiming(realm, ticket, delivery, realm.new_token(), worker, on_lost)
     jobs = await claiming.fast()
     if jobs is None:
         verdicts = await claiming.slow()
@@ -89,6 +98,7 @@ class _Claiming:
     delivery: Delivery
     claim_id: str
     worker: str
+    on_lost: Callable[[Job, Job], None]
 
     async def fast(self) -> list[Job] | None:
         """One transaction and no read; None if that did not work out, or may not have."""
@@ -145,7 +155,7 @@ class _Claiming:
             for step, first in zip(steps, firsts, strict=True)
             if step.after
         ]
-        self._log(steps)
+        self._tell(steps)
         if promised:
             split = [job for verdict, job in written if verdict is Verdict.SPLIT]
             await outbox.deliver(self.realm, split, promised.key, etags[-1])
@@ -154,7 +164,9 @@ class _Claiming:
                 await forget_blobs(self.realm, step.before)
         return [job for verdict, job in written if verdict in _RUN]
 
-    def _log(self, steps: list[_Step]) -> None:
+    def _tell(self, steps: list[_Step]) -> None:
         for step in steps:
             if step.verdict is not Verdict.CLAIM:
                 logger.warning("job %s: %s (delivery %d)", step.before.id, step.verdict.value, self.delivery.number)
+            if step.verdict in (Verdict.TAKE_OVER, Verdict.END_LOST) and step.after:
+                self.on_lost(step.before, step.after)

@@ -39,6 +39,7 @@ def job_document(job: Job, progress: Progress | None = None) -> Document:
         "tags": list(spec.tags),
         "lanes": list(spec.lanes),
         "cancel_requested": job.cancel_requested,
+        "traceparent": spec.traceparent or None,
         "worker": job.worker or None,
         "seconds": job.seconds or None,
         "pushed_at": _time(job.pushed_at),

@@ -106,6 +106,7 @@ def values_of(job: Job) -> dict[str, Value]:
         "tags": dumps(list(spec.tags)) if spec.tags else "",
         "lanes": dumps(list(spec.lanes)) if spec.lanes != (DEFAULT_LANE,) else "",
         "limits": dumps(limits) if (limits := limits_to_json(spec.limits)) else "",
+        "traceparent": spec.traceparent,
         "worker": job.worker,
         "reason": job.reason.value if job.reason else "",
         "exit_code": "" if job.exit_code is None else str(job.exit_code),
@@ -158,6 +159,7 @@ def job_of(row: Row) -> Job:
         tags=tuple(_json(get("tags")) or ()),
         lanes=tuple(_json(get("lanes")) or (DEFAULT_LANE,)),
         limits=limits_from_json(_json(get("limits")) or {}),
+        traceparent=str(get("traceparent", "")),
     )
     return Job(
         id=str(row.values["id"]),

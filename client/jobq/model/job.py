@@ -75,6 +75,8 @@ class Spec:
     limits: Limits = DEFAULT_LIMITS
     outputs: str = ""
     """Where what the job writes to its output directory is copied: see `model.outputs`."""
+    traceparent: str = ""
+    """The trace that its attempts continue, as W3C Trace Context has it; empty where nobody traces."""
 
     @property
     def title(self) -> str:

@@ -70,6 +70,7 @@ def _merged(own: Spec, given: Mapping[str, object], defaults: Spec) -> Spec:
         lanes=own.lanes if "lane" in given or "lanes" in given else defaults.lanes,
         limits=limits,
         outputs=own.outputs or defaults.outputs,
+        traceparent=own.traceparent or defaults.traceparent,
     )
 
 

@@ -2,17 +2,18 @@
 
     {"v": 1, "t": "<ticket id>", "jobs": [{"i": id, "g": generation, "e": etag, "b": batch, "s": <spec, see wire.py>}]}
 
-An entry without `s` has its row read instead: of a job too large for the message, of one that was tried before (its row
-holds what the tries left), and in a ticket sent again.
+A job that is traced has `p`, too: when it was pushed. An entry without `s` has its row read instead: of a job too large
+for the message, of one that was tried before (its row holds what the tries left), and in a ticket sent again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobq.errors import BadInput
+from jobq.model.durations import from_iso, to_iso
 from jobq.model.job import Job
 from jobq.model.wire import dumps, loads_object, spec_from_json, spec_to_json
 
@@ -43,9 +44,8 @@ def encode_ticket(ticket_id: str, entries: Sequence[str]) -> bytes:
 
 def encode_entry(job: Job) -> str:
     """All that a claim needs, with the etag of the row as it is now. Only for a queued job that was never tried."""
-    return dumps(
-        {"i": job.id, "g": job.generation, "e": job.etag, "b": job.batch, "s": spec_to_json(job.spec)},
-    )
+    entry = {"i": job.id, "g": job.generation, "e": job.etag, "b": job.batch, "s": spec_to_json(job.spec)}
+    return dumps(entry | ({"p": to_iso(job.pushed_at)} if job.spec.traceparent and job.pushed_at else {}))
 
 
 def encode_reference(job_id: str, generation: int) -> str:
@@ -72,5 +72,5 @@ def _entry(data: dict[str, Any]) -> Entry:
     job_id.encode()  # JSON can write half a surrogate pair, which no row key can
     if "s" not in data:
         return Entry(job_id, generation)
-    spec = spec_from_json(data["s"])
-    return Entry(job_id, generation, Job(job_id, str(data["b"]), spec, etag=str(data["e"]), generation=generation))
+    job = Job(job_id, str(data["b"]), spec_from_json(data["s"]), etag=str(data["e"]), generation=generation)
+    return Entry(job_id, generation, replace(job, pushed_at=from_iso(data["p"])) if "p" in data else job)

@@ -1,7 +1,7 @@
 """A job's spec as JSON: the one form that tickets, payload blobs and HTTP share.
 
     {"cmd": "python fit.py", "env": {"SEED": "1"}, "tags": ["exp7"], "lanes": ["0"],
-     "num_retries": 2, "crash_limit": 3, "max_preemptions": 1000, "timeout": 3600.0}
+     "num_retries": 2, "crash_limit": 3, "max_preemptions": 1000, "timeout": 3600.0, "traceparent": "00-…"}
 
 `kwargs` (an object) stands in place of `cmd` for Python callables. Only `cmd` or `kwargs` must be there.
 """
@@ -19,6 +19,7 @@ from jobq.model.job import DEFAULT_LIMITS, Json, Limits, Spec
 from jobq.model.names import DEFAULT_LANE, MAX_LANES, MAX_TAGS, lane_name, tag_name
 from jobq.model.outputs import output_target
 from jobq.model.retry import MAX_CAUSES, Backoff, cause
+from jobq.model.trace import traceparent
 
 MAX_SPEC_BYTES = 4_000_000
 MAX_RETRIES = 10_000
@@ -103,6 +104,8 @@ def spec_to_json(spec: Spec) -> dict[str, Any]:
         out["tags"] = list(spec.tags)
     if spec.lanes != (DEFAULT_LANE,):
         out["lanes"] = list(spec.lanes)
+    if spec.traceparent:
+        out["traceparent"] = spec.traceparent
     return out
 
 
@@ -120,7 +123,7 @@ def limits_from_json(data: Mapping[str, Any]) -> Limits:
 
 _KEYS = frozenset(
     {"cmd", "kwargs", "env", "tags", "lanes", "lane", "num_retries", "crash_limit", "max_preemptions", "timeout"}
-    | {"bg_dirsync_to", "backoff", "retry_on", "no_retry_on"}
+    | {"bg_dirsync_to", "backoff", "retry_on", "no_retry_on", "traceparent"}
 )
 
 
@@ -144,6 +147,7 @@ def spec_from_json(data: Mapping[str, Any], *, also: frozenset[str] = frozenset(
         lanes=_lanes(data),
         limits=limits_from_json(data),
         outputs=outputs_from_json(data),
+        traceparent=traceparent(data["traceparent"]) if data.get("traceparent") is not None else "",
     )
 
 

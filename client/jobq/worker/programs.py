@@ -44,6 +44,7 @@ class JobEnvironment:
             "JOBQ_ATTEMPT": str(job.attempt),
             "JOBQ_QUEUE_NAME": self.queue_name,
             "JOBQ_WORKER_ID": self.worker,
+            **({"TRACEPARENT": job.spec.traceparent, "TRACESTATE": ""} if job.spec.traceparent else {}),
         }
         return {**self.base, **own, **job.spec.env}
 

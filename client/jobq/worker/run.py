@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from logging.handlers import QueueHandler, QueueListener
 from typing import Any
@@ -23,7 +23,8 @@ from jobq.errors import BadInput, JobqError
 from jobq.model.address import Address, parse_address
 from jobq.model.job import Job, JobState, Progress
 from jobq.model.names import new_token
-from jobq.settings import Settings, inherited_environment, read_settings
+from jobq.settings import Settings, inherited_environment, read_settings, read_telemetry_settings
+from jobq.telemetry import SILENCE, Telemetry, open_telemetry
 from jobq.worker.attempt import Program
 from jobq.worker.directory import JobDirectory
 from jobq.worker.heart import Heart
@@ -73,7 +74,8 @@ def run_worker(
         proc=proc,
         quiet=quiet,
     )
-    summary = asyncio.run(_run(parse_address(queue), read_settings(), options, lambda worker: None))
+    with closing(open_telemetry(read_telemetry_settings())) as telemetry:
+        summary = asyncio.run(_run(parse_address(queue), read_settings(), options, lambda worker: None, telemetry))
     if summary.error:
         raise summary.error
     return {state.value: summary.ends[state] for state in JobState if state.is_final}
@@ -85,28 +87,33 @@ def run_worker_cli(address: Address, settings: Settings, options: WorkerOptions)
 
     async def run() -> Summary:
         with _logging_by_a_thread(), _signals() as watch:
-            summary = await _run(address, settings, options, watch)
+            summary = await _run(address, settings, options, watch, telemetry)
             nonlocal was_interrupted
             was_interrupted = watch.was_interrupted
             return summary
 
-    summary = asyncio.run(run())
-    if summary.error:
-        raise summary.error
-    logger.info("ended: %s", _said(summary))
+    with closing(open_telemetry(read_telemetry_settings())) as telemetry:
+        summary = asyncio.run(run())
+        if summary.error:
+            raise summary.error
+        logger.info("ended: %s", _said(summary))
     if was_interrupted:
         return INTERRUPTED
     return 5 if options.one and summary.ends[JobState.SUCCEEDED] < summary.started else 0
 
 
 async def _run(
-    address: Address, settings: Settings, options: WorkerOptions, watch: Callable[[Worker], None]
+    address: Address,
+    settings: Settings,
+    options: WorkerOptions,
+    watch: Callable[[Worker], None],
+    telemetry: Telemetry,
 ) -> Summary:
     if options.proc:
         await asyncio.to_thread(_check_callable, options.proc)
     async with open_realm(address, settings, durable=False) as realm:
         terminal = None if options.quiet else Terminal(sys.stdout.buffer)
-        worker = make_worker(realm, options, terminal, settings)
+        worker = make_worker(realm, options, terminal, telemetry, settings)
         watch(worker)
         logger.info("worker %s takes jobs from %s, %d at a time", worker.heart.row.worker, realm.address, options.slots)
         try:
@@ -124,7 +131,11 @@ def _said(summary: Summary) -> str:
 
 
 def make_worker(
-    realm: Realm, options: WorkerOptions, terminal: Writer | None = None, settings: Settings = NO_SETTINGS
+    realm: Realm,
+    options: WorkerOptions,
+    terminal: Writer | None = None,
+    telemetry: Telemetry = SILENCE,
+    settings: Settings = NO_SETTINGS,
 ) -> Worker:
     """`settings`: with which the realm was opened."""
     name = f"{socket.gethostname().split('.')[0][:40]}-{os.getpid()}-{new_token()[:6]}"
@@ -138,6 +149,7 @@ def make_worker(
         slots=Slots(options.slots),
         renewer=Renewer(),
         supervision=Supervision(),
+        telemetry=telemetry.worker(realm.name, name, slots=lambda: options.slots, running=lambda: len(runner.attempts)),
         on_end=lambda job, seconds: worker.on_end(job, seconds),
         is_ahead=lambda: worker.is_ahead(),
     )

@@ -22,7 +22,9 @@ from jobq.core.together import together
 from jobq.errors import BadInput, JobqError, LeaseLost, NoRoom, Unreachable
 from jobq.model.job import Job, JobState, Outcome, Reason
 from jobq.model.ticket import decode_ticket
+from jobq.model.trace import carrying
 from jobq.settings import Settings
+from jobq.telemetry import WorkerTelemetry
 from jobq.worker.attempt import Attempt, Program
 from jobq.worker.companion import Companion
 from jobq.worker.directory import JobDirectory
@@ -94,6 +96,7 @@ class TicketRunner:
     slots: Slots
     renewer: Renewer
     supervision: Supervision
+    telemetry: WorkerTelemetry
     on_end: Callable[[Job | None, float], None]
     """Told of each recorded end (None: the job is gone, or another worker's now), with the attempt's seconds."""
     is_ahead: Callable[[], bool]
@@ -159,7 +162,7 @@ class TicketRunner:
         held = None
         self.unclaimed -= has_slot  # that slot counts for it now
         try:
-            held = await claim(self.realm, lane, lease, worker=self.worker)
+            held = await claim(self.realm, lane, lease, worker=self.worker, on_lost=self.telemetry.lost)
         finally:
             self.unclaimed += has_slot
             if has_slot and held is None:
@@ -202,28 +205,32 @@ class TicketRunner:
 
     async def _run_job(self, held: Held, job: Job, mine: set[Attempt]) -> End:
         """With a slot taken, which is given back before the end is recorded."""
-        try:
-            if held.lease.is_over:
-                return End.LEFT
-            if self.slots.is_closed or job.id in self.cancelled:
-                self.cancelled.discard(job.id)
+        with self.telemetry.attempt(job) as span:
+            try:
+                if held.lease.is_over:
+                    return End.LEFT
+                if self.slots.is_closed or job.id in self.cancelled:
+                    self.cancelled.discard(job.id)
+                    return await self._give_back(held, job)
+                outcome = await self._attempt(held, job, mine, span.traceparent)
+            except NoRoom as error:
+                self.trouble, self.is_in_trouble = error, True
                 return await self._give_back(held, job)
-            outcome = await self._attempt(held, job, mine)
-        except NoRoom as error:
-            self.trouble, self.is_in_trouble = error, True
-            return await self._give_back(held, job)
-        finally:
-            self.slots.give()
-        if outcome is None:
-            return End.LEFT
-        self.on_end(await self._record(held, job, outcome), outcome.seconds)
+            finally:
+                self.slots.give()
+            if outcome is None:
+                span.left()
+                return End.LEFT
+            after = await self._record(held, job, outcome)
+            span.ended(outcome, after)
+        self.on_end(after, outcome.seconds)
         return End.RECORDED
 
     async def _give_back(self, held: Held, job: Job) -> End:
         await give_back(self.realm, held, [job])
         return End.RECORDED
 
-    async def _attempt(self, held: Held, job: Job, mine: set[Attempt]) -> Outcome | None:
+    async def _attempt(self, held: Held, job: Job, mine: set[Attempt], traceparent: str) -> Outcome | None:
         """Raises NoRoom where this machine could not start it, which is not the job's fault."""
         output = Output(
             self.realm.stack.blobs,
@@ -245,7 +252,7 @@ class TicketRunner:
         directory = None
         try:
             directory = JobDirectory.make()
-            whole = await with_payload(self.realm, job)
+            whole = carrying(await with_payload(self.realm, job), traceparent)
             program = self.program(whole, directory)
             attempt.companion = self._companion(whole, directory, program, held)
             outcome = await attempt.run(program, directory)

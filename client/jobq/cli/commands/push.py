@@ -100,10 +100,11 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     if given["dry_run"]:
         with source.windows() as windows:
             return DryRun(str(session.address()), batch, given["output"]).run(windows)
-    with _stopped_by_sigterm(), session.backend() as backend, source.windows() as windows:
-        if_exists = IfExists(given["if_exists"])
-        pushing = Pushing(session, backend, batch, if_exists, given["chunk"], given["output"])
-        code = pushing.run(windows)
+    with _stopped_by_sigterm(), session.backend() as backend, session.telemetry() as telemetry:
+        with telemetry.push(session.address().realm, batch) as span, source.traced(span.traceparent) as windows:
+            if_exists = IfExists(given["if_exists"])
+            pushing = Pushing(session, backend, batch, if_exists, given["chunk"], given["output"], span)
+            code = pushing.run(windows)
         if given["wait"] and pushing.ids:
             code = code or wait_for_push(backend, pushing)
         return code
