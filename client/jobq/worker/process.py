@@ -69,6 +69,10 @@ class JobProcess:
         """Whether its time is up: the supervisor has killed it, or does so now."""
         return boot_time() >= self._group.until
 
+    @property
+    def fate(self) -> None:
+        """Nobody else has a part in its end."""
+
     def keep(self, until: float) -> None:
         if not self._is_reaped:
             self._supervision.keep(self._group, until)

@@ -22,11 +22,12 @@ from jobq.core.together import together
 from jobq.errors import BadInput, JobqError, LeaseLost, NoRoom, Unreachable
 from jobq.model.job import Job, JobState, Outcome, Reason
 from jobq.model.ticket import decode_ticket
-from jobq.worker.attempt import Attempt, Program
+from jobq.worker.attempt import Attempt, Startable
 from jobq.worker.directory import JobDirectory
 from jobq.worker.options import WorkerOptions
 from jobq.worker.output import Output
 from jobq.worker.renewer import Renewer
+from jobq.worker.shared_calls import SharedCalls
 from jobq.worker.slots import Slots
 from jobq.worker.supervision import Supervision
 from jobq.worker.terminal import Writer
@@ -49,7 +50,7 @@ RETRY_SECONDS = 2.0
 OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 """What the system says when the disk is full, memory is short, or there are too many files or processes."""
 
-MakeProgram = Callable[[Job, JobDirectory], Program]
+MakeProgram = Callable[[Job, JobDirectory], Startable]
 
 
 class End(Enum):
@@ -94,6 +95,8 @@ class TicketRunner:
     """Told of each recorded end (None: the job is gone, or another worker's now), with the attempt's seconds."""
     is_ahead: Callable[[], bool]
     """Whether jobs are so short of late that tickets are received ahead."""
+    shared: SharedCalls | None = None
+    """Where calls of an async function run."""
     attempts: dict[str, tuple[Job, Attempt]] = field(default_factory=dict)
     started: int = 0
     cancelled: set[str] = field(default_factory=set)
