@@ -91,6 +91,7 @@ async def exit_with(code: int) -> None:
 async def misbehave(how: str = "", hold: str = "") -> str:
     """What it is told to do; or wait until the file `hold` is gone."""
     ways = {"": _wait, "exit": _exit, "task": _exit_in_task, "segfault": _crash, "callback": _exit_in_callback}
+    ways["socket"] = _write_to_sockets
     await ways[how](hold)
     return "well"
 
@@ -123,6 +124,15 @@ async def _exit_in_callback(_: str) -> None:
     """Which no step of any task executes."""
     asyncio.get_running_loop().call_soon(os._exit, 9)
     await asyncio.sleep(600)
+
+
+async def _write_to_sockets(_: str) -> None:
+    """What nobody at the other end expects; and hold up the loop, so that it is this call that is killed."""
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            if str(file.readlink()).startswith("socket:"):
+                os.write(int(file.name), b'{"call": {}}\n[]\nnonsense\n')
+    time.sleep(600)
 
 
 async def block(started: str, hold: str) -> str:

@@ -250,6 +250,15 @@ async def test_process_that_ends_by_nobody_knows_whose_doing_costs_each_call_one
     assert {(job.attempt, *job.tries.items()) for job in others} == {(2, (Reason.LOST, 1))}
 
 
+async def test_process_that_speaks_nonsense_to_its_worker_is_ended(realm: Realm) -> None:
+    ids = await push(realm, call(how="socket"))
+
+    await work(realm, **async_("misbehave"))
+
+    (job,) = await jobs(realm, ids)
+    assert (job.state.value, job.message) == ("failed", "killed by SIGKILL")
+
+
 async def test_call_that_blocks_the_loop_does_not_stop_the_renewal_of_its_lease(realm: Realm, tmp_path: Path) -> None:
     # Given a call that holds up all others for several short leases
     started, hold = tmp_path / "started", tmp_path / "hold"

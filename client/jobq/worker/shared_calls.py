@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -95,11 +95,13 @@ class CallProcess(asyncio.Protocol):
     @classmethod
     async def start(cls, supervision: Supervision, reference: str, env: Mapping[str, str], rest: Rest) -> CallProcess:
         """Raises OSError where the system cannot start it."""
-        directory = JobDirectory.make()
-        ours, theirs = socket.socketpair()
-        try:
+        async with AsyncExitStack() as undo:
+            directory = JobDirectory.make()
+            undo.push_async_callback(directory.remove)
             mark = directory.root / "mark"
             mark.write_bytes(bytes(8))
+            ours, theirs = socket.socketpair()
+            undo.callback(ours.close)
             with theirs:
                 process = await JobProcess.start(
                     supervision,
@@ -109,13 +111,11 @@ class CallProcess(asyncio.Protocol):
                     feed=rest.feed,
                     source=theirs.fileno(),
                 )
+            undo.callback(process.close)
             ours.setblocking(False)
             self = cls(directory, process, rest)
             self._transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=ours)
-        except BaseException:
-            ours.close()
-            await directory.remove()
-            raise
+            undo.pop_all()
         self.watching = asyncio.ensure_future(self._watch())
         return self
 
