@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 from jobq.backend import direct_address, open_backend
 from jobq.core.api import Selection
@@ -14,6 +14,8 @@ from jobq.core.documents import Document
 from jobq.core.listing import MAX_PAGE, Filter
 from jobq.core.push import check_payload
 from jobq.errors import BadInput
+from jobq.many import Done, Listing, ManyPush, Source, Tally
+from jobq.many import Task as Task
 from jobq.model.address import parse_address
 from jobq.model.durations import parse_duration
 from jobq.model.job import DEFAULT_LIMITS, IfExists, JobState, Json, NewJob, Spec
@@ -21,6 +23,7 @@ from jobq.model.names import (
     DEFAULT_LANE,
     MAX_TAGS,
     batch_name,
+    id_in_batch,
     lane_name,
     new_batch,
     new_token,
@@ -31,11 +34,8 @@ from jobq.model.retry import Backoff, cause
 from jobq.model.submission import new_command, parse_object
 from jobq.model.wire import env_from_json
 from jobq.settings import read_settings, read_telemetry_settings
-from jobq.telemetry import Telemetry, open_telemetry
+from jobq.telemetry import PushSpan, Telemetry, open_telemetry
 from jobq.waiting import Standing, Target, wait_for
-
-Task = str | Mapping[str, Any]
-"""A shell command, or an object: with `cmd` a shell job, without it the keyword arguments of a Python callable."""
 
 Duration = timedelta | float | str
 """A number is seconds; a text is as on the command line, `2h30m`."""
@@ -57,8 +57,25 @@ class Batch:
         return self.name
 
 
-What = Batch | str | Sequence[str]
+What = Batch | Tally | str | Sequence[str]
 """A batch, by itself or by name; or ids of jobs."""
+
+
+class JobOptions(TypedDict, total=False):
+    """What holds for jobs of a push that say nothing else, as for `push`."""
+
+    tags: Sequence[str]
+    lane: str | int
+    env: Mapping[str, str] | None
+    num_retries: int
+    backoff: str
+    retry_on: Sequence[str]
+    no_retry_on: Sequence[str]
+    timeout: Duration | None
+    bg_dirsync_to: str
+
+
+IfThere = Literal["skip", "error", "rerun-failed", "replace"]
 
 
 class Client:
@@ -111,7 +128,7 @@ class Client:
         timeout: Duration | None = None,
         bg_dirsync_to: str = "",
         chunk: int = 1,
-        if_exists: Literal["skip", "error", "rerun-failed", "replace"] = "skip",
+        if_exists: IfThere = "skip",
     ) -> Batch:
         """Store the jobs; what is counted as queued is durable. The options hold for jobs that say nothing else.
 
@@ -121,30 +138,68 @@ class Client:
         if isinstance(jobs, (str, Mapping)):
             raise BadInput("push takes a list of jobs, also for one job")
         name = batch_name(batch) if batch else new_batch()
-        defaults = Spec(
-            env=env_from_json(dict(env or {})),
-            tags=_tags(tags),
-            lanes=(lane_name(lane),),
-            limits=replace(
-                DEFAULT_LIMITS,
-                retries=num_retries,
-                timeout=_duration(timeout),
-                backoff=Backoff.parse(backoff) if backoff else DEFAULT_LIMITS.backoff,
-                retry_on=tuple(map(cause, retry_on)),
-                no_retry_on=tuple(map(cause, no_retry_on)),
-            ),
-            outputs=output_target(bg_dirsync_to) if bg_dirsync_to else "",
+        defaults = _defaults(
+            tags=tags,
+            lane=lane,
+            env=env,
+            num_retries=num_retries,
+            backoff=backoff,
+            retry_on=retry_on,
+            no_retry_on=no_retry_on,
+            timeout=timeout,
+            bg_dirsync_to=bg_dirsync_to,
         )
-        self._telemetry = self._telemetry or open_telemetry(read_telemetry_settings())
-        with self._telemetry.push(self.address.realm, name) as span:
+        whole = Listing(jobs, 0)
+        with self._span(name) as span:
             defaults = replace(defaults, traceparent=span.traceparent)
-            new = [_new_job(task, position, name, defaults) for position, task in enumerate(jobs, 1)]
+            new = [_new_job(task, position, whole, name, defaults)[0] for position, task in enumerate(jobs, 1)]
             done = self._backend.push(new, batch=name, if_exists=IfExists(if_exists), chunk=chunk, token=new_token())
             span.answered(done)
         statuses = [result["status"] for result in done]
         refused = tuple(result for result in done if result["status"] == "refused")
         ids = tuple(result["id"] for result in done)
         return Batch(name, ids, statuses.count("queued"), statuses.count("exists"), refused)
+
+    def push_many(
+        self,
+        *sources: Source,
+        workers: int = 1,
+        already_done: Done | None = None,
+        batch: str = "",
+        chunk: int = 1,
+        if_exists: IfThere = "skip",
+        **options: Unpack[JobOptions],
+    ) -> Tally:
+        """Push whatever the sources give, as it comes: iterables of jobs, or functions that return one.
+
+        Memory holds some windows of at most 1,000 jobs, however many there are. `workers`: threads that read sources
+        side by side, and ask `already_done`: of a job (as the source gave it) whether it is done, so that it is not
+        pushed; or a set of ids and commands. Ids come from `batch`, the source's place and the job's position in it,
+        so an interrupted push is completed by the same call with the same batch. An error of a source is raised as it
+        is, and of a bad job as BadInput; a note says what was pushed before.
+        """
+        if not sources or any(isinstance(source, (str, Mapping)) for source in sources):
+            raise BadInput("push_many takes lists or generators of jobs, or functions that return one")
+        if workers < 1:
+            raise BadInput(f"{workers} workers cannot push")
+        name, token = batch_name(batch) if batch else new_batch(), new_token()
+        listings = [Listing(source, number if len(sources) > 1 else 0) for number, source in enumerate(sources, 1)]
+        mode = IfExists(if_exists)
+        with self._span(name) as span:
+            defaults = replace(_defaults(**options), traceparent=span.traceparent)
+
+            def push(jobs: Sequence[NewJob]) -> list[Document]:
+                done = self._backend.push(jobs, batch=name, if_exists=mode, chunk=chunk, token=token)
+                span.answered(done)
+                return done
+
+            return ManyPush(
+                name,
+                listings,
+                lambda task, position, listing: _new_job(task, position, listing, name, defaults),
+                push,
+                already_done,
+            ).run(workers)
 
     def status(self) -> Document:
         """`total, queued, running, succeeded, failed, cancelled, workers`; and counts by lane, tag and batch."""
@@ -154,7 +209,7 @@ class Client:
         """The six counts of a tag. Raises NotFound."""
         return self._backend.tag_status(tag)
 
-    def batch(self, batch: Batch | str) -> Document:
+    def batch(self, batch: Batch | Tally | str) -> Document:
         """The six counts of a batch. Raises NotFound."""
         return self._backend.batch_status(str(batch))
 
@@ -162,7 +217,9 @@ class Client:
         """`id, state, reason, exit_code, attempts, tags, lanes, output_tail, result` and more. Raises NotFound."""
         return self._backend.job(job_id)
 
-    def jobs(self, *, tag: str = "", batch: Batch | str = "", lane: str = "", state: str = "") -> Iterator[Document]:
+    def jobs(
+        self, *, tag: str = "", batch: Batch | Tally | str = "", lane: str = "", state: str = ""
+    ) -> Iterator[Document]:
         """All that match, ordered by id, read page by page."""
         where, after = _filter(tag, batch, lane, state), ""
         while True:
@@ -181,7 +238,7 @@ class Client:
         target = Target(tag=tag) if tag else self._target(what)
         return wait_for(self._backend, target, timeout=_duration(timeout))
 
-    def results(self, batch: Batch | str) -> dict[str, Json]:
+    def results(self, batch: Batch | Tally | str) -> dict[str, Json]:
         """What the Python callable returned, for each job of the batch that succeeded, by id."""
         succeeded = self.jobs(batch=batch, state=JobState.SUCCEEDED)
         return {
@@ -204,16 +261,20 @@ class Client:
         """Delete jobs and what is kept of them: `matched, changed, refused`."""
         return self._backend.remove(self._selection(what, tag))
 
+    def _span(self, batch: str) -> PushSpan:
+        self._telemetry = self._telemetry or open_telemetry(read_telemetry_settings())
+        return self._telemetry.push(self.address.realm, batch)
+
     def _selection(self, what: What, tag: str) -> Selection:
         if tag:
-            return Selection(where=_filter(tag, what if isinstance(what, Batch) else "", "", ""))
+            return Selection(where=_filter(tag, what if isinstance(what, Batch | Tally) else "", "", ""))
         target = self._target(what or ())
         return Selection(ids=target.ids) if target.ids else Selection(where=Filter(batch=target.batch))
 
     def _target(self, what: What | None) -> Target:
         if what is None:
             return Target()
-        if isinstance(what, Batch):
+        if isinstance(what, Batch | Tally):
             return Target(batch=what.name)
         if isinstance(what, str):
             return Target(batch=what)
@@ -235,7 +296,37 @@ def run_worker(queue: str = "", handler: Callable[..., Any] | str | None = None,
     return run(str(address), handler=handler, **options)
 
 
-def _new_job(task: Task, position: int, batch: str, defaults: Spec) -> NewJob:
+def _defaults(
+    *,
+    tags: Sequence[str] = (),
+    lane: str | int = DEFAULT_LANE,
+    env: Mapping[str, str] | None = None,
+    num_retries: int = 0,
+    backoff: str = "",
+    retry_on: Sequence[str] = (),
+    no_retry_on: Sequence[str] = (),
+    timeout: Duration | None = None,
+    bg_dirsync_to: str = "",
+) -> Spec:
+    limits = replace(
+        DEFAULT_LIMITS,
+        retries=num_retries,
+        timeout=_duration(timeout),
+        backoff=Backoff.parse(backoff) if backoff else DEFAULT_LIMITS.backoff,
+        retry_on=tuple(map(cause, retry_on)),
+        no_retry_on=tuple(map(cause, no_retry_on)),
+    )
+    return Spec(
+        env=env_from_json(dict(env or {})),
+        tags=_tags(tags),
+        lanes=(lane_name(lane),),
+        limits=limits,
+        outputs=output_target(bg_dirsync_to) if bg_dirsync_to else "",
+    )
+
+
+def _new_job(task: Task, position: int, listing: Listing, batch: str, defaults: Spec) -> tuple[NewJob, int]:
+    """With the size of its payload in bytes."""
     try:
         if isinstance(task, str):
             job = new_command(task, batch=batch, position=position, defaults=defaults)
@@ -243,10 +334,11 @@ def _new_job(task: Task, position: int, batch: str, defaults: Spec) -> NewJob:
             job = parse_object(dict(task), batch=batch, position=position, defaults=defaults)
         else:
             raise BadInput(f"it is a {type(task).__name__}, not a text or an object")
-        check_payload(job)
+        if job.id == id_in_batch(batch, position):
+            job = NewJob(listing.id_at(batch, position), job.spec)
+        return job, check_payload(job)
     except (BadInput, TypeError, ValueError) as error:
-        raise BadInput(f"job {position} of the push: {error}") from error
-    return job
+        raise BadInput(f"{listing.name_of(position)}: {error}") from error
 
 
 def _tags(tags: Sequence[str]) -> tuple[str, ...]:
@@ -264,5 +356,5 @@ def _duration(value: Duration | None) -> timedelta | None:
     return parse_duration(value) if isinstance(value, str) else timedelta(seconds=value)
 
 
-def _filter(tag: str, batch: Batch | str, lane: str, state: str) -> Filter:
+def _filter(tag: str, batch: Batch | Tally | str, lane: str, state: str) -> Filter:
     return Filter(tag, str(batch), lane, JobState(state) if state else None)

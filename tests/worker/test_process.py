@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,26 @@ async def test_process_is_gone_once_it_is_closed(tmp_path: Path, supervision: Su
     process.close()
 
     await until(lambda: not Path(f"/proc/{process.pid}").exists())
+
+
+async def test_process_reads_from_what_it_is_given(supervision: Supervision, tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    written = bytearray()
+    with ours, theirs:
+        process = await JobProcess.start(
+            supervision,
+            ["head", "-n1"],
+            env={"PATH": "/usr/bin:/bin"},
+            cwd=tmp_path,
+            feed=written.extend,
+            source=theirs.fileno(),
+        )
+        ours.sendall(b"hello\n")
+
+        assert await process.wait() == 0
+        process.close()
+
+    assert written == b"hello\n"
 
 
 def _open_files() -> int:

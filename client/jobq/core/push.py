@@ -160,14 +160,18 @@ def _check(jobs: Sequence[NewJob], chunk: int) -> None:
         seen[job.id] = index
 
 
-def check_payload(new: NewJob) -> None:
-    """Raises BadInput for a job that is over the limit, or that could not be read back: one such row hides its list."""
+def check_payload(new: NewJob) -> int:
+    """The size of its payload as JSON, in bytes.
+
+    Raises BadInput for a job that is over the limit, or that could not be read back: one such row hides its list.
+    """
     text = checked_json(payload_to_json(new.spec))
     if len(text) > MAX_SPEC_BYTES:
         raise BadInput(
             f"the job takes {len(text):,} bytes as JSON and {MAX_SPEC_BYTES:,} are the most; "
             "put the data in a file or blob"
         )
+    return len(text)
 
 
 def _chunks(jobs: list[Job], size: int) -> Iterator[list[Job]]:

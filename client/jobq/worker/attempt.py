@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from jobq.errors import BadInput
 from jobq.model.job import Job, Json, Outcome, Progress, Reason
@@ -29,12 +30,61 @@ KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 """As an exit code: of a process that was killed, and of a shell that waited for it."""
 
 
+class Running(Protocol):
+    """What was started for a job: its process, or its part of one."""
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether its time is up, so that it was killed or is being killed."""
+        ...
+
+    @property
+    def fate(self) -> tuple[Reason, str] | None:
+        """Why it ended, if that was another job's doing."""
+        ...
+
+    def keep(self, until: float) -> None:
+        """It has more time, by `boot_time`."""
+        ...
+
+    async def wait(self) -> int | None:
+        """Its exit code, negative for a signal; None if nobody can tell."""
+        ...
+
+    def signal_group(self, number: signal.Signals) -> None: ...
+
+    def close(self) -> None:
+        """Nothing of it goes on."""
+        ...
+
+
+class Startable(Protocol):
+    async def start(
+        self,
+        supervision: Supervision,
+        *,
+        cwd: Path,
+        feed: Callable[[bytes], None],
+        until: float,
+        emulate_tty: bool,
+    ) -> Running:
+        """Its output comes to `feed`; `until`: of `boot_time`, when it is killed if not kept. Raises OSError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a job's process executes."""
+    """What a job's own process executes."""
 
     command: Sequence[str]
     env: Mapping[str, str]
+
+    async def start(
+        self, supervision: Supervision, *, cwd: Path, feed: Callable[[bytes], None], until: float, emulate_tty: bool
+    ) -> Running:
+        return await JobProcess.start(
+            supervision, self.command, env=self.env, cwd=cwd, feed=feed, until=until, emulate_tty=emulate_tty
+        )
 
 
 @dataclass(eq=False, slots=True)
@@ -51,7 +101,7 @@ class Attempt:
     companion: Companion | None = None
     """Copies what the job writes."""
     created_at: float = field(default_factory=time.monotonic)
-    _process: JobProcess | None = None
+    _process: Running | None = None
     _directory: JobDirectory | None = None
     _stop_reason: Reason | None = None
     _abandoned: asyncio.Event = field(default_factory=asyncio.Event)
@@ -86,7 +136,7 @@ class Attempt:
         """How far the job says it is."""
         return self._directory.progress() if self._directory else None
 
-    async def run(self, program: Program, directory: JobDirectory) -> Outcome | None:
+    async def run(self, program: Startable, directory: JobDirectory) -> Outcome | None:
         """How it ended, or None if it was abandoned, or nobody can tell.
 
         Raises OSError where it cannot be started; Unreachable, BadInput where its checkpoint cannot be restored.
@@ -100,13 +150,11 @@ class Attempt:
             if self.companion:
                 self.companion.close()
 
-    async def _run(self, program: Program, directory: JobDirectory) -> Outcome | None:
+    async def _run(self, program: Startable, directory: JobDirectory) -> Outcome | None:
         started, kills = time.monotonic(), oom_kills()
         try:
-            self._process = process = await JobProcess.start(
+            self._process = process = await program.start(
                 self.supervision,
-                program.command,
-                env=program.env,
                 cwd=directory.work,
                 feed=self.output.feed,
                 until=boot_time(self.seconds_left()),
@@ -126,7 +174,8 @@ class Attempt:
             self.output.abandon()
             return None
         # Now: a stop from here on finds the job at its end.
-        reason, message, result = self._ended(code, directory, is_oom=code in KILLED and oom_kills() > kills)
+        is_oom = code in KILLED and oom_kills() > kills
+        reason, message, result = self._ended(code, directory, fate=process.fate, is_oom=is_oom)
         if self.companion and (problem := await self._copy_rest(self.companion, is_ok=reason is None)):
             reason = reason or self._leaving_for or Reason.UPLOAD
             message, result = ": ".join(filter(None, (message, f"its outputs could not be stored: {problem}"))), None
@@ -143,7 +192,7 @@ class Attempt:
             log=log,
         )
 
-    async def _watch(self, process: JobProcess) -> int | None:
+    async def _watch(self, process: Running) -> int | None:
         """Until the process ends: store its output now and then, and end it when asked or when its time is up."""
         timeout = self.job.spec.limits.timeout
         deadline = time.monotonic() + timeout.total_seconds() if timeout else None
@@ -171,7 +220,7 @@ class Attempt:
             ending.cancel()
             stopping.cancel()
 
-    async def _end(self, process: JobProcess, ending: asyncio.Future[int | None]) -> None:
+    async def _end(self, process: Running, ending: asyncio.Future[int | None]) -> None:
         if not self._abandoned.is_set():
             if self._stop_reason is Reason.PREEMPTED and self._directory:
                 self._directory.say_preempted()
@@ -205,9 +254,11 @@ class Attempt:
             for waiting in (finishing, leaving, abandoning):
                 waiting.cancel()
 
-    def _ended(self, code: int, directory: JobDirectory, *, is_oom: bool) -> tuple[Reason | None, str, Json]:
+    def _ended(
+        self, code: int, directory: JobDirectory, *, fate: tuple[Reason, str] | None, is_oom: bool
+    ) -> tuple[Reason | None, str, Json]:
         """Why, in words where there are any, and the result of what went well."""
-        reason, message = self._reason(code, is_oom=is_oom)
+        reason, message = self._reason(code, fate=fate, is_oom=is_oom)
         if reason is None:
             try:
                 return None, "", directory.result()
@@ -217,11 +268,13 @@ class Attempt:
             reason = Reason.UNDECODABLE
         return reason, ": ".join(filter(None, (message, directory.error()))), None
 
-    def _reason(self, code: int, *, is_oom: bool) -> tuple[Reason | None, str]:
+    def _reason(self, code: int, *, fate: tuple[Reason, str] | None, is_oom: bool) -> tuple[Reason | None, str]:
         if self._stop_reason is Reason.TIMEOUT:
             return Reason.TIMEOUT, f"stopped after its time limit of {self.job.spec.limits.timeout}"
         if self._stop_reason is not None:
             return self._stop_reason, {Reason.PREEMPTED: "its worker was told to stop"}.get(self._stop_reason, "")
+        if fate is not None:
+            return fate
         if is_oom:
             return Reason.OOM, "killed by the kernel for memory"
         if code < 0:

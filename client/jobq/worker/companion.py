@@ -40,8 +40,6 @@ class Companion:
     settings: Settings
     job: Job
     directory: JobDirectory
-    env: Mapping[str, str]
-    """The job's: its AMLT_DIRSYNC_* variables say how to copy."""
     supervision: Supervision
     until: Callable[[], float]
     """When it is killed if nobody renews the lease, of `boot_time`."""
@@ -158,7 +156,7 @@ class Companion:
         if address.backend is Backend.LOCAL:  # the process is elsewhere
             address = replace(address, place=str(Path(address.place).resolve()))
         tables = self.realm.stack.tables or self.settings.tables
-        outputs = self.job.spec.outputs
+        outputs, env = self.job.spec.outputs, inherited_environment() | dict(self.job.spec.env)
         return Config(
             address=address,
             settings=replace(self.settings, queue="", tables=tables, key="", keys={}),
@@ -168,12 +166,12 @@ class Companion:
             restores=restores,
             outputs=str(self.directory.outputs) if outputs else "",
             target=target_of(self.job) if outputs else "",
-            here=self.env["JOBQ_WORKER_DIR"],
-            every=_number(self.env, "AMLT_DIRSYNC_FREQ", 30.0, least=0.1),
-            width=int(_number(self.env, "AMLT_DIRSYNC_N_THREADS", 4, least=1)),
-            include=self.env.get("AMLT_DIRSYNC_INCLUDE", ""),
-            exclude=self.env.get("AMLT_DIRSYNC_EXCLUDE", ""),
-            deletes=self.env.get("AMLT_DELETE_AFTER_COPY", "").lower() in ("1", "true", "yes", "on"),
+            here=str(Path.cwd()),
+            every=_number(env, "AMLT_DIRSYNC_FREQ", 30.0, least=0.1),
+            width=int(_number(env, "AMLT_DIRSYNC_N_THREADS", 4, least=1)),
+            include=env.get("AMLT_DIRSYNC_INCLUDE", ""),
+            exclude=env.get("AMLT_DIRSYNC_EXCLUDE", ""),
+            deletes=env.get("AMLT_DELETE_AFTER_COPY", "").lower() in ("1", "true", "yes", "on"),
         )
 
 

@@ -33,6 +33,8 @@ class WorkerOptions:
     """What the worker's operator says of it, for whoever looks at the fleet, or drains a part of it."""
     proc: str = ""
     """`module:function` for Python callables; empty for shell commands."""
+    is_async: bool = False
+    """Whether `proc` is an async function, whose calls share a process."""
     one: bool = False
     """Run one job, then end: `jobq pull`."""
     emulate_tty: bool = False

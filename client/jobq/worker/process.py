@@ -41,11 +41,15 @@ class JobProcess:
         feed: Callable[[bytes], None],
         until: float = math.inf,
         emulate_tty: bool = False,
+        source: int | None = None,
     ) -> JobProcess:
-        """Raises OSError where the system cannot start it. `until`: of `boot_time`, when it is killed if not kept."""
+        """Raises OSError where the system cannot start it. `until`: of `boot_time`, when it is killed if not kept.
+
+        `source`: a file descriptor for its standard input, which is empty by default.
+        """
         reading, writing = _terminal() if emulate_tty else os.pipe()
         try:
-            group = await supervision.start(command, env=env, cwd=cwd, output=writing, until=until)
+            group = await supervision.start(command, env=env, cwd=cwd, output=writing, source=source, until=until)
         except BaseException:
             os.close(reading)
             raise
@@ -64,6 +68,10 @@ class JobProcess:
     def is_overdue(self) -> bool:
         """Whether its time is up: the supervisor has killed it, or does so now."""
         return boot_time() >= self._group.until
+
+    @property
+    def fate(self) -> None:
+        """Nobody else has a part in its end."""
 
     def keep(self, until: float) -> None:
         if not self._is_reaped:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from jobq.errors import BadInput
-from jobq.model.job import Job
+from jobq.model.job import Job, Reason
 from jobq.model.wire import dumps
 from jobq.settings import inherited_environment
-from jobq.worker.attempt import Program
+from jobq.worker.attempt import Program, Startable
 from jobq.worker.directory import JobDirectory
+from jobq.worker.shared_calls import SharedCalls, SharedProgram
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,12 @@ class JobEnvironment:
         return cls(queue_name, worker, base)
 
     def of(self, job: Job, directory: JobDirectory) -> dict[str, str]:
+        return {**self.base, **self.own(job, directory), **job.spec.env}
+
+    def own(self, job: Job, directory: JobDirectory) -> dict[str, str]:
+        """What tells a job who it is and where its files are."""
         timeout = job.spec.limits.timeout
-        own = {
+        return {
             **directory.environment,
             **(directory.with_outputs() if job.spec.outputs else {}),
             **({"JOBQ_DEADLINE": str(int(time.time() + timeout.total_seconds()))} if timeout else {}),
@@ -46,7 +51,11 @@ class JobEnvironment:
             "JOBQ_WORKER_ID": self.worker,
             **({"TRACEPARENT": job.spec.traceparent, "TRACESTATE": ""} if job.spec.traceparent else {}),
         }
-        return {**self.base, **own, **job.spec.env}
+
+    def importing(self, env: Mapping[str, str]) -> dict[str, str]:
+        """With the worker's folder among the places for modules: `jobq worker --proc tasks:fit` means ./tasks.py."""
+        places = [self.base["JOBQ_WORKER_DIR"], *sys.path, env.get("PYTHONPATH")]
+        return {**env, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
 def shell_program(job: Job, environment: JobEnvironment, directory: JobDirectory) -> Program:
@@ -56,12 +65,18 @@ def shell_program(job: Job, environment: JobEnvironment, directory: JobDirectory
     return Program(["bash", "-c", job.spec.command], environment.of(job, directory))
 
 
+ALONE_AFTER = frozenset({Reason.LOST, Reason.SIGNAL, Reason.OOM})
+"""A call that may have ended a process once shares none any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallableProgram:
     """Jobs as calls of a Python function, each in a fresh interpreter that inherits no lock and no state."""
 
     reference: str
     """`module:function`, or `/path/to/script.py:function` for one defined in the script that is being run."""
+    shared: SharedCalls | None = None
+    """Of an async function: where calls run side by side instead, unless they need an interpreter of their own."""
 
     @classmethod
     def of(cls, handler: Callable[..., Any]) -> CallableProgram:
@@ -76,13 +91,11 @@ class CallableProgram:
         except (TypeError, OSError) as error:
             raise BadInput(f"handler {name!r} must be in a file that another process can import") from error
 
-    def __call__(self, job: Job, environment: JobEnvironment, directory: JobDirectory) -> Program:
+    def __call__(self, job: Job, environment: JobEnvironment, directory: JobDirectory) -> Startable:
         if job.spec.kwargs is None:
             raise BadInput("it is a shell command, and this worker calls a Python function")
         (directory.root / "kwargs.json").write_text(dumps(dict(job.spec.kwargs)))
+        if self.shared and not job.spec.env and not ALONE_AFTER & job.tries.keys():
+            return SharedProgram(self.shared, directory.root, environment.own(job, directory))
         command = [sys.executable, "-m", "jobq.worker.call", self.reference, str(directory.root)]
-        env = environment.of(job, directory)
-        # The worker's folder: `jobq worker --proc tasks:fit` means ./tasks.py, and the job runs in a folder of its own.
-        places = [environment.base["JOBQ_WORKER_DIR"], *sys.path, env.get("PYTHONPATH")]
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, places))
-        return Program(command, env)
+        return Program(command, environment.importing(environment.of(job, directory)))

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from logging.handlers import QueueHandler, QueueListener
 from typing import Any
@@ -25,12 +26,14 @@ from jobq.model.job import Job, JobState, Progress
 from jobq.model.names import new_token
 from jobq.settings import Settings, inherited_environment, read_settings, read_telemetry_settings
 from jobq.telemetry import SILENCE, Telemetry, open_telemetry
-from jobq.worker.attempt import Program
+from jobq.worker.attempt import Startable
+from jobq.worker.call import IS_ASYNC
 from jobq.worker.directory import JobDirectory
 from jobq.worker.heart import Heart
 from jobq.worker.options import Until, WorkerOptions
 from jobq.worker.programs import CallableProgram, JobEnvironment, shell_program
 from jobq.worker.renewer import Renewer
+from jobq.worker.shared_calls import SharedCalls
 from jobq.worker.slots import Slots
 from jobq.worker.supervision import Supervision
 from jobq.worker.terminal import Terminal, Writer
@@ -59,8 +62,9 @@ def run_worker(
     """Run a queue's jobs in this process's children until there is none left; how many attempts led to each state.
 
     `handler` is a function at the top level of a module or script (or its name, `module:function`), called with each
-    job's keyword arguments in a process of its own; what it returns, as JSON, is the job's result. Without one the jobs
-    are shell commands. Raises JobqError for a queue that cannot be reached or read.
+    job's keyword arguments in a process of its own; calls of an `async def` run side by side in one. What it returns,
+    as JSON, is the job's result. Without one the jobs are shell commands. Raises JobqError for a queue that cannot be
+    reached or read.
     """
     proc = handler if isinstance(handler, str) else CallableProgram.of(handler).reference if handler else ""
     lane = None if max_lane is None else str(max_lane)
@@ -110,7 +114,7 @@ async def _run(
     telemetry: Telemetry,
 ) -> Summary:
     if options.proc:
-        await asyncio.to_thread(_check_callable, options.proc)
+        options = replace(options, is_async=await asyncio.to_thread(_check_callable, options.proc))
     async with open_realm(address, settings, durable=False) as realm:
         terminal = None if options.quiet else Terminal(sys.stdout.buffer)
         worker = make_worker(realm, options, terminal, telemetry, settings)
@@ -139,12 +143,14 @@ def make_worker(
 ) -> Worker:
     """`settings`: with which the realm was opened."""
     name = f"{socket.gethostname().split('.')[0][:40]}-{os.getpid()}-{new_token()[:6]}"
+    environment = JobEnvironment.of_this_process(realm.name, name)
+    shared = SharedCalls(options.proc, environment.importing(environment.base), terminal) if options.is_async else None
     runner = TicketRunner(
         realm=realm,
         options=options,
         worker=name,
         settings=settings,
-        program=_program(options, JobEnvironment.of_this_process(realm.name, name)),
+        program=_program(options, environment, shared),
         terminal=terminal,
         slots=Slots(options.slots),
         renewer=Renewer(),
@@ -152,6 +158,7 @@ def make_worker(
         telemetry=telemetry.worker(realm.name, name, slots=lambda: options.slots, running=lambda: len(runner.attempts)),
         on_end=lambda job, seconds: worker.on_end(job, seconds),
         is_ahead=lambda: worker.is_ahead(),
+        shared=shared,
     )
 
     def running() -> list[Job]:
@@ -177,24 +184,26 @@ def make_worker(
     return worker
 
 
-def _program(options: WorkerOptions, environment: JobEnvironment) -> MakeProgram:
+def _program(options: WorkerOptions, environment: JobEnvironment, shared: SharedCalls | None) -> MakeProgram:
     if not options.proc:
         return lambda job, directory: shell_program(job, environment, directory)
-    call = CallableProgram(options.proc)
+    call = CallableProgram(options.proc, shared)
 
-    def program(job: Job, directory: JobDirectory) -> Program:
+    def program(job: Job, directory: JobDirectory) -> Startable:
         return call(job, environment, directory)
 
     return program
 
 
-def _check_callable(reference: str) -> None:
+def _check_callable(reference: str) -> bool:
+    """Whether it is an async function. Raises BadInput for what cannot be called."""
     command = [sys.executable, "-m", "jobq.worker.call", reference, ""]
     env = inherited_environment() | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     checked = subprocess.run(command, capture_output=True, text=True, check=False, env=env)  # noqa: S603  # our own interpreter
-    if checked.returncode:
+    if checked.returncode not in (0, IS_ASYNC):
         why = checked.stderr.strip().splitlines()[-1:] or ["it could not be imported"]
         raise BadInput(f"--proc {reference} is not a function that can be called: {why[0]}. Write module:function")
+    return checked.returncode == IS_ASYNC
 
 
 @contextmanager

@@ -63,8 +63,8 @@ class Supervision:
     _process: subprocess.Popen[bytes] | None = None
     _socket: socket.socket | None = None
     _questions: deque[asyncio.Future[dict[str, Any]]] = field(default_factory=deque)
-    _unsent: deque[tuple[bytes, int | None]] = field(default_factory=deque)
-    """Messages, or what is left of one, with the file descriptor that goes along: our own, closed when it is sent."""
+    _unsent: deque[tuple[bytes, list[int]]] = field(default_factory=deque)
+    """Messages, or what is left of one, with the file descriptors that go along: our own, closed when it is sent."""
     _received: bytearray = field(default_factory=bytearray)
     _groups: dict[int, Group] = field(default_factory=dict)
     _futile: int = 0
@@ -100,9 +100,17 @@ class Supervision:
         asyncio.get_running_loop().add_reader(ours, self._on_readable)
 
     async def start(
-        self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, output: int, until: float
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        output: int,
+        source: int | None = None,
+        until: float,
     ) -> Group:
-        """Raises OSError where the system cannot start it. `output` is the file descriptor for what it writes.
+        """Raises OSError where the system cannot start it. `output` is the file descriptor for what it writes, `source`
+        its standard input (by default empty).
 
         Raises SupervisorLost where it has been tried often enough: what is started may kill its parent at once.
         """
@@ -117,7 +125,7 @@ class Supervision:
                 "until": until,
             }
             try:
-                answer = await self._ask(asked, output)
+                answer = await self._ask(asked, [output] if source is None else [output, source])
             except SupervisorLost:
                 continue  # what it may have started the next one has ended
             if "pid" not in answer:
@@ -155,17 +163,17 @@ class Supervision:
             await asyncio.to_thread(process.wait)
             _be_subreaper(False)
 
-    def _ask(self, message: dict[str, Any], file: int | None = None) -> asyncio.Future[dict[str, Any]]:
+    def _ask(self, message: dict[str, Any], files: Sequence[int]) -> asyncio.Future[dict[str, Any]]:
         answer = asyncio.get_running_loop().create_future()
         self._questions.append(answer)
-        self._tell(message, file)
+        self._tell(message, files)
         return answer
 
-    def _tell(self, message: dict[str, Any], file: int | None = None) -> None:
+    def _tell(self, message: dict[str, Any], files: Sequence[int] = ()) -> None:
         if self._socket is None:
             return
         data = json.dumps(message).encode()
-        self._unsent.append((len(data).to_bytes(4, "big") + data, None if file is None else os.dup(file)))
+        self._unsent.append((len(data).to_bytes(4, "big") + data, [os.dup(file) for file in files]))
         self._send()
 
     def _send(self) -> None:
@@ -173,13 +181,13 @@ class Supervision:
         loop = asyncio.get_running_loop()
         try:
             while self._unsent:
-                data, file = self._unsent[0]
-                sent = socket.send_fds(self._socket, [data], [] if file is None else [file])
+                data, files = self._unsent[0]
+                sent = socket.send_fds(self._socket, [data], files)
                 self._unsent.popleft()
-                if file is not None:
+                for file in files:
                     os.close(file)
                 if sent < len(data):
-                    self._unsent.appendleft((data[sent:], None))
+                    self._unsent.appendleft((data[sent:], []))
         except BlockingIOError:
             loop.add_writer(self._socket, self._send)
             return
@@ -255,9 +263,8 @@ class Supervision:
             loop.remove_writer(self._socket)
             self._socket.close()
             self._socket = None
-        for _, file in self._unsent:
-            if file is not None:
-                os.close(file)
+        for file in (file for _, files in self._unsent for file in files):
+            os.close(file)
         self._unsent.clear()
         self._received.clear()
         process, self._process = self._process, None

@@ -13,6 +13,7 @@ starts are answered in their order. Times are seconds of CLOCK_BOOTTIME. When a 
 until then nobody else has its number.
 
     {"do": "start", "command": [...], "env": {...}, "unset": [...], "cwd": "...", "until": 12.5}
+                                        (a second file descriptor that comes along is its standard input)
                                         -> {"pid": 7, "until": 12.5, "mark": "..."}, or {"errno": 2, "error": "..."}
     {"do": "keep", "pid": 7, "until": 42.5}   the deadline is later
     {"do": "forget", "pid": 7}          it is killed, with all that it has started, and reaped
@@ -102,7 +103,7 @@ class Supervisor:
     def answer(self) -> bool:
         """One message; False when the worker is gone."""
         try:
-            header, files, _, _ = socket.recv_fds(self.worker, 4, 1, socket.MSG_CMSG_CLOEXEC)
+            header, files, _, _ = socket.recv_fds(self.worker, 4, 2, socket.MSG_CMSG_CLOEXEC)
             asked = json.loads(read(self.worker, int.from_bytes(header + read(self.worker, 4 - len(header)), "big")))
         except (EOFError, OSError, ValueError):
             return False
@@ -119,12 +120,19 @@ class Supervisor:
             self.worker.sendall(len(data).to_bytes(4, "big") + data)
 
     def do_start(
-        self, output: int, command: list[str], env: dict[str, str], unset: list[str], cwd: str, until: float
+        self,
+        output: int,
+        *source: int,
+        command: list[str],
+        env: dict[str, str],
+        unset: list[str],
+        cwd: str,
+        until: float,
     ) -> None:
         self.count += 1
         mark = f"{self.mark}-{self.count}"
         files = [
-            (os.POSIX_SPAWN_DUP2, self.nothing, 0),
+            (os.POSIX_SPAWN_DUP2, source[0] if source else self.nothing, 0),
             (os.POSIX_SPAWN_DUP2, output, 1),
             (os.POSIX_SPAWN_DUP2, output, 2),
         ]

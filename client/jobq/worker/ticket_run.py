@@ -25,12 +25,13 @@ from jobq.model.ticket import decode_ticket
 from jobq.model.trace import carrying
 from jobq.settings import Settings
 from jobq.telemetry import WorkerTelemetry
-from jobq.worker.attempt import Attempt, Program
+from jobq.worker.attempt import Attempt, Startable
 from jobq.worker.companion import Companion
 from jobq.worker.directory import JobDirectory
 from jobq.worker.options import WorkerOptions
 from jobq.worker.output import Output
 from jobq.worker.renewer import Renewer
+from jobq.worker.shared_calls import SharedCalls
 from jobq.worker.slots import Slots
 from jobq.worker.supervision import Supervision, boot_time
 from jobq.worker.terminal import Writer
@@ -53,7 +54,7 @@ RETRY_SECONDS = 2.0
 OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 """What the system says when the disk is full, memory is short, or there are too many files or processes."""
 
-MakeProgram = Callable[[Job, JobDirectory], Program]
+MakeProgram = Callable[[Job, JobDirectory], Startable]
 
 
 class End(Enum):
@@ -101,6 +102,8 @@ class TicketRunner:
     """Told of each recorded end (None: the job is gone, or another worker's now), with the attempt's seconds."""
     is_ahead: Callable[[], bool]
     """Whether jobs are so short of late that tickets are received ahead."""
+    shared: SharedCalls | None = None
+    """Where calls of an async function run."""
     attempts: dict[str, tuple[Job, Attempt]] = field(default_factory=dict)
     started: int = 0
     cancelled: set[str] = field(default_factory=set)
@@ -254,7 +257,7 @@ class TicketRunner:
             directory = JobDirectory.make()
             whole = carrying(await with_payload(self.realm, job), traceparent)
             program = self.program(whole, directory)
-            attempt.companion = self._companion(whole, directory, program, held)
+            attempt.companion = self._companion(whole, directory, held)
             outcome = await attempt.run(program, directory)
             self.is_in_trouble = False
             return outcome
@@ -272,16 +275,11 @@ class TicketRunner:
             if directory:
                 await directory.remove()
 
-    def _companion(self, job: Job, directory: JobDirectory, program: Program, held: Held) -> Companion:
-        return Companion(
-            self.realm,
-            self.settings,
-            job,
-            directory,
-            program.env,
-            self.supervision,
-            lambda: boot_time(held.lease.seconds_left),
-        )
+    def _companion(self, job: Job, directory: JobDirectory, held: Held) -> Companion:
+        def until() -> float:
+            return boot_time(held.lease.seconds_left)
+
+        return Companion(self.realm, self.settings, job, directory, self.supervision, until)
 
     async def _record(self, held: Held, job: Job, outcome: Outcome) -> Job | None:
         """Until it is stored, for as long as the lease holds."""

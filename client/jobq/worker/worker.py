@@ -94,6 +94,8 @@ class Worker:
                 for task in tasks:
                     task.cancel()
                 await self.runner.supervision.close()
+                if self.runner.shared:
+                    await self.runner.shared.close()
         await self.heart.leave()
         self.summary.started = self.runner.started
         return self.summary
