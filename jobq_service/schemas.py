@@ -121,7 +121,7 @@ class Job(_Answered):
     attempts: int
     tags: list[str]
     lanes: list[str]
-    progress: Progress | None = Field(None, description="of a running job that tells, in the answer for one job only")
+    progress: Progress | None = Field(None, description="of a running job that tells")
     output_tail: str
     result: Any = None
 

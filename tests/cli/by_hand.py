@@ -12,8 +12,9 @@ from jobq.core.finish import finish, settle
 from jobq.core.lease import TicketLease
 from jobq.core.logs import log_key
 from jobq.core.realm import Realm
+from jobq.core.workers import WorkerRow
 from jobq.model.address import parse_address
-from jobq.model.job import Job, Outcome, Reason
+from jobq.model.job import Job, Outcome, Progress, Reason
 from jobq.settings import Settings
 
 LEASE = timedelta(minutes=1)
@@ -34,6 +35,17 @@ def start_job(address: str = "local:./q/demo") -> str:
             return (await _claim_one(realm)).jobs[0].id
 
     return asyncio.run(start())
+
+
+def tell_progress(job_id: str, progress: Progress, address: str = "local:./q/demo") -> None:
+    """As the worker of a job that runs."""
+
+    async def tell() -> None:
+        async with open_realm(parse_address(address), Settings()) as realm:
+            job = await realm.read(job_id)
+            await WorkerRow(realm, job.worker, 1).beat([job], believe=LEASE, progress={job_id: progress})
+
+    asyncio.run(tell())
 
 
 async def _each(address: str, count: int, outcome: Outcome, log: bytes) -> list[str]:

@@ -87,9 +87,10 @@ class RealmApi:
         return job_document(replace(job, result=await result_of(self.realm, job)), progress)
 
     async def jobs(self, where: Filter, *, after: str = "", limit: int = 50) -> Document:
-        """A page: `jobs` (documents), `next` (pass as `after`; null at the end)."""
+        """A page: `jobs` (documents, with how far the running ones are), `next` (pass as `after`; null at the end)."""
         page = await list_jobs(self.realm, where, after=after, limit=limit)
-        return {"jobs": [job_document(job) for job in page.jobs], "next": page.next or None}
+        told = await workers.progress_of_all(self.realm, page.jobs)
+        return {"jobs": [job_document(job, told.get(job.id)) for job in page.jobs], "next": page.next or None}
 
     async def log(self, job_id: str, *, attempt: int | None = None, start: int = 0) -> bytes:
         return await logs.read_log(self.realm, await self.realm.read(job_id), attempt=attempt, start=start)

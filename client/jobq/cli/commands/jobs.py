@@ -8,6 +8,7 @@ import click
 
 from jobq.backend import Backend
 from jobq.cli.ages import age
+from jobq.cli.describe import progress
 from jobq.cli.output import answer, answer_json, answer_lines, answer_table, say
 from jobq.cli.params import option, output_option
 from jobq.cli.selecting import filter_options, make_filter
@@ -15,7 +16,7 @@ from jobq.cli.session import Session
 from jobq.core.documents import Document
 from jobq.core.listing import MAX_PAGE, Filter
 
-COLUMNS = ("ID", "STATE", "REASON", "TRIES", "LANE", "TAGS", "PUSHED", "COMMAND")
+COLUMNS = ("ID", "STATE", "REASON", "TRIES", "LANE", "TAGS", "PUSHED", "PROGRESS", "COMMAND")
 
 
 @click.command("jobs")
@@ -97,19 +98,22 @@ def _table(jobs: list[Document]) -> None:
     if not jobs:
         say("no job matches")
         return
-    answer_table(
-        COLUMNS,
-        [
-            (
-                job["id"],
-                job["state"],
-                _reason(job),
-                job["attempts"],
-                ",".join(job["lanes"]),
-                ",".join(job["tags"]),
-                age(job["pushed_at"]),
-                title(job),
-            )
-            for job in jobs
-        ],
+    # Few jobs tell, and the command needs the room.
+    tells = any(map(progress, jobs))
+    columns = [name for name in COLUMNS if tells or name != "PROGRESS"]
+    answer_table(columns, [[value for name, value in _row(job).items() if name in columns] for job in jobs])
+
+
+def _row(job: Document) -> dict[str, object]:
+    values = (
+        job["id"],
+        job["state"],
+        _reason(job),
+        job["attempts"],
+        ",".join(job["lanes"]),
+        ",".join(job["tags"]),
+        age(job["pushed_at"]),
+        progress(job),
+        title(job),
     )
+    return dict(zip(COLUMNS, values, strict=True))
