@@ -81,6 +81,36 @@ def inherited_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not _SECRETS.fullmatch(name)}
 
 
+NEVER = "366d"
+"""As long as a duration on the command line may be."""
+
+
+def worker_defaults(environ: Mapping[str, str] | None = None) -> dict[str, object]:
+    """Options of a worker, by parameter, as an ancestor's variables give them; the options and their own ones win.
+
+    JOBQ_TIME_LIMIT; JOBQ_KILL_TIMEOUT (0: never); JOBQ_DISABLE_SCHEDULED_EVENTS.
+    """
+    env = os.environ if environ is None else environ
+    grace = env.get("JOBQ_KILL_TIMEOUT", "").strip()
+    given: dict[str, object] = {
+        "time_limit": env.get("JOBQ_TIME_LIMIT", "").strip(),
+        "grace": NEVER if grace and not grace.strip("0") else grace,
+        "scheduled_events": "off" if _is_true(env.get("JOBQ_DISABLE_SCHEDULED_EVENTS", "")) else "",
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def worker_labels(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a worker says of itself unasked: `environment`, where JOBQ_ENVIRONMENT_NAME gives it one."""
+    env = os.environ if environ is None else environ
+    name = env.get("JOBQ_ENVIRONMENT_NAME", "").strip()[:100]
+    return {"environment": name} if name else {}
+
+
+def _is_true(text: str) -> bool:
+    return text.strip().lower() not in ("", "0", "false", "no", "off")
+
+
 def _queue_of(env: Mapping[str, str]) -> str:
     storage, queue = env.get("JOBQ_STORAGE", ""), env.get("JOBQ_QUEUE", "")
     both = f"{storage}/{queue}" if storage and queue else ""
