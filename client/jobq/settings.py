@@ -37,6 +37,8 @@ class Settings:
     """Of a storage account, for Azurite and tests; a login (Entra ID) is used without it."""
     servicebus_connection_string: str = field(default="", repr=False)
     """Of a Service Bus namespace, for its emulator and tests; a login is used without it."""
+    managed_identity: str = ""
+    """The client id of the one to log in as, where the machine has several; what AZURE_CLIENT_ID says comes first."""
     key: str = field(default="", repr=False)
     """Of the HTTP control plane's functions."""
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -68,6 +70,7 @@ def read_settings(
                 found[name] = value
     return Settings(
         **{name: found[name] for name in _KNOWN if name not in _KEYS},
+        managed_identity="" if env.get("AZURE_CLIENT_ID") else env.get("DEFAULT_IDENTITY_CLIENT_ID", ""),
         key=found["key"],
         keys={privilege: key for privilege in PRIVILEGES if (key := found[f"{privilege}_key"])},
     )
