@@ -131,8 +131,30 @@ class Jobs(_Answered):
     next: str | None = Field(description="pass as `after` for the following page; null at the end")
 
 
+class Gpu(_Answered):
+    name: str
+    use: float | None = Field(description="the part of the time in which it was at work")
+    memory: float | None = Field(description="the part of its memory that is in use")
+
+
+class Worker(_Answered):
+    id: str
+    host: str
+    slots: int = Field(description="jobs that it runs at the same time")
+    labels: dict[str, str]
+    cpu: float | None = Field(description="processes that ran or waited to, for each processor: over 1 if some waited")
+    memory: float | None = Field(description="the part that is in use")
+    gpus: list[Gpu] = Field(description="empty where `nvidia-smi` says nothing")
+    image: str | None = Field(description="of its container, as JOBQ_IMAGE says there")
+    draining: bool
+    running: list[str] = Field(description="ids of the jobs it runs")
+    progress: dict[str, Progress] = Field(description="by job, of those that tell")
+    beat_at: str = Field(description="when it was heard of last")
+    expires_at: str = Field(description="until when its jobs count as running")
+
+
 class Workers(_Answered):
-    workers: list[dict[str, Any]]
+    workers: list[Worker]
 
 
 class AskedWorker(_Answered):

@@ -110,6 +110,12 @@ def worker_labels(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return {"environment": name} if name else {}
 
 
+def worker_image(environ: Mapping[str, str] | None = None) -> str:
+    """The image of the container that a worker runs in, as JOBQ_IMAGE says: nothing inside a container knows it."""
+    env = os.environ if environ is None else environ
+    return env.get("JOBQ_IMAGE", "").strip()[:300]
+
+
 def _is_true(text: str) -> bool:
     return text.strip().lower() not in ("", "0", "false", "no", "off")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 
 from jobq.connect import open_realm
@@ -14,6 +15,7 @@ from jobq.core.logs import log_key
 from jobq.core.realm import Realm
 from jobq.core.workers import WorkerRow
 from jobq.model.address import parse_address
+from jobq.model.counts import Gpu
 from jobq.model.job import Job, Outcome, Progress, Reason
 from jobq.settings import Settings
 
@@ -35,6 +37,17 @@ def start_job(address: str = "local:./q/demo") -> str:
             return (await _claim_one(realm)).jobs[0].id
 
     return asyncio.run(start())
+
+
+def be_seen(worker: str, *, image: str = "", gpus: Sequence[Gpu] = (), address: str = "local:./q/demo") -> None:
+    """As a worker that runs nothing."""
+
+    async def beat() -> None:
+        async with open_realm(parse_address(address), Settings()) as realm:
+            machine = {"cpu": 0.5, "memory": 0.25}
+            await WorkerRow(realm, worker, 2, image=image).beat([], believe=LEASE, machine=machine, gpus=gpus)
+
+    asyncio.run(beat())
 
 
 def tell_progress(job_id: str, progress: Progress, address: str = "local:./q/demo") -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from jobq.core.logs import log_key
+from jobq.core.workers import WorkerRow
+from jobq.model.counts import Gpu
 from jobq.model.job import JobState
 from jobq.model.names import escape
 from tests.service.control_plane import ControlPlane
@@ -168,6 +172,14 @@ async def test_bad_log_queries_are_refused(service: ControlPlane, query: str) ->
 
 async def test_workers_are_listed(service: ControlPlane) -> None:
     assert (await service.get("status/demo/workers")).json() == {"workers": []}
+
+    row = WorkerRow(service.realms.realm("demo"), "w", 2, {"zone": "1"}, "acme/fit@sha256:0123")
+    await row.beat([], believe=timedelta(minutes=1), machine={"cpu": 0.5}, gpus=[Gpu("A100", 0.35, None)])
+
+    (worker,) = (await service.get("status/demo/workers")).json()["workers"]
+    assert (worker["id"], worker["labels"], worker["image"]) == ("w", {"zone": "1"}, "acme/fit@sha256:0123")
+    assert (worker["cpu"], worker["memory"]) == (0.5, None)
+    assert worker["gpus"] == [{"name": "A100", "use": 0.35, "memory": None}]
 
 
 async def test_where_names_the_queue_to_pull_from(service: ControlPlane) -> None:

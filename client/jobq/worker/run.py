@@ -23,7 +23,7 @@ from jobq.errors import BadInput, JobqError
 from jobq.model.address import Address, parse_address
 from jobq.model.job import Job, JobState, Progress
 from jobq.model.names import new_token
-from jobq.settings import Settings, inherited_environment, read_settings, worker_labels
+from jobq.settings import Settings, inherited_environment, read_settings, worker_image, worker_labels
 from jobq.worker.attempt import Program
 from jobq.worker.directory import JobDirectory
 from jobq.worker.heart import Heart
@@ -146,7 +146,7 @@ def make_worker(realm: Realm, options: WorkerOptions, terminal: Writer | None = 
 
     beat = realm.queue("0").limits.poll_seconds * BEATS_PER_POLL
     heart = Heart(
-        row=WorkerRow(realm, name, options.slots, worker_labels() | dict(options.labels)),
+        row=WorkerRow(realm, name, options.slots, worker_labels() | dict(options.labels), worker_image()),
         running=running,
         progress=progress,
         on_cancel=runner.cancel,

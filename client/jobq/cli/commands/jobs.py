@@ -98,22 +98,21 @@ def _table(jobs: list[Document]) -> None:
     if not jobs:
         say("no job matches")
         return
-    # Few jobs tell, and the command needs the room.
-    tells = any(map(progress, jobs))
-    columns = [name for name in COLUMNS if tells or name != "PROGRESS"]
-    answer_table(columns, [[value for name, value in _row(job).items() if name in columns] for job in jobs])
-
-
-def _row(job: Document) -> dict[str, object]:
-    values = (
-        job["id"],
-        job["state"],
-        _reason(job),
-        job["attempts"],
-        ",".join(job["lanes"]),
-        ",".join(job["tags"]),
-        age(job["pushed_at"]),
-        progress(job),
-        title(job),
+    answer_table(
+        COLUMNS,
+        [
+            (
+                job["id"],
+                job["state"],
+                _reason(job),
+                job["attempts"],
+                ",".join(job["lanes"]),
+                ",".join(job["tags"]),
+                age(job["pushed_at"]),
+                progress(job),
+                title(job),
+            )
+            for job in jobs
+        ],
+        optional=("PROGRESS",),
     )
-    return dict(zip(COLUMNS, values, strict=True))
