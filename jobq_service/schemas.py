@@ -131,6 +131,10 @@ class Jobs(_Answered):
     next: str | None = Field(description="pass as `after` for the following page; null at the end")
 
 
+class LogStart(_Answered):
+    start: int = Field(description="the byte to begin with, up to half a minute early; past the end if nothing came")
+
+
 class Gpu(_Answered):
     name: str
     use: float | None = Field(description="the part of the time in which it was at work")

@@ -11,7 +11,7 @@ from jobq.connect import open_realm
 from jobq.core.claim import Held, claim
 from jobq.core.finish import finish, settle
 from jobq.core.lease import TicketLease
-from jobq.core.logs import log_key
+from jobq.core.logs import LogTimes, log_key, times_key
 from jobq.core.realm import Realm
 from jobq.core.workers import WorkerRow
 from jobq.model.address import parse_address
@@ -35,6 +35,19 @@ def start_job(address: str = "local:./q/demo") -> str:
     async def start() -> str:
         async with open_realm(parse_address(address), Settings()) as realm:
             return (await _claim_one(realm)).jobs[0].id
+
+    return asyncio.run(start())
+
+
+def run_until_told(job_log: bytes, times: LogTimes, address: str = "local:./q/demo") -> str:
+    """Claim one job and leave it running, with output so far, and when it came."""
+
+    async def start() -> str:
+        async with open_realm(parse_address(address), Settings()) as realm:
+            (job,) = (await _claim_one(realm)).jobs
+            await realm.stack.blobs.append(log_key(realm.name, job.id, job.attempt), job_log)
+            await realm.stack.blobs.put(times_key(realm.name, job.id, job.attempt), times.encoded())
+            return job.id
 
     return asyncio.run(start())
 

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from jobq.core.logs import log_key
+from jobq.core.logs import LogTimes, log_key, times_key
 from jobq.core.workers import WorkerRow
 from jobq.model.counts import Gpu
+from jobq.model.durations import to_iso, utc_now
 from jobq.model.job import JobState
 from jobq.model.names import escape
 from tests.service.control_plane import ControlPlane
@@ -155,6 +156,24 @@ async def test_log_is_answered_as_it_was_written(service: ControlPlane) -> None:
     assert whole.headers["content-type"] == "text/plain; charset=utf-8"
     assert whole.headers["x-content-type-options"] == "nosniff"
     assert rest.content == b"two\n"
+
+
+async def test_log_is_answered_since_a_time(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "true"})
+    await service.force("a", JobState.RUNNING, attempt=1, worker="w")
+    now, blobs = utc_now(), service.realms.realm("demo").stack.blobs
+    await blobs.append(log_key("demo", "a", 1), b"one\ntwo\n")
+    await blobs.put(times_key("demo", "a", 1), LogTimes([(now - timedelta(minutes=30), 4)]).encoded())
+
+    logs = [(await service.get("status/demo/jobs/a/log", since=since)).content for since in ("1h", "1m", to_iso(now))]
+    start = await service.get("status/demo/jobs/a/log/start", since="1m", attempt=1)
+
+    assert logs == [b"one\ntwo\n", b"two\n", b"two\n"]
+    assert start.json() == {"start": 4}
+    assert (await service.get("status/demo/jobs/a/log", since="1h", start=5)).content == b"wo\n"
+    for path in ("log?since=yesterday", "log/start?since=yesterday", "log/start"):
+        assert (await service.get(f"status/demo/jobs/a/{path}")).status_code == 400
+    assert (await service.get("status/demo/jobs/none/log/start?since=1h")).status_code == 404
 
 
 async def test_job_without_output_has_an_empty_log(service: ControlPlane) -> None:

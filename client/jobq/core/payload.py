@@ -6,7 +6,7 @@ import json
 import logging
 from dataclasses import replace
 
-from jobq.core.logs import log_key
+from jobq.core.logs import log_key, times_key
 from jobq.core.realm import Realm
 from jobq.errors import BadInput, JobqError
 from jobq.model.job import Job, Json
@@ -35,7 +35,7 @@ async def forget_blobs(realm: Realm, job: Job) -> None:
 
     A blob that cannot be deleted now is left: nothing refers to it any more.
     """
-    logs = {log_key(realm.name, job.id, attempt) for attempt in range(1, job.attempt + 1)}
+    logs = {key(realm.name, job.id, n) for n in range(1, job.attempt + 1) for key in (log_key, times_key)}
     for key in sorted(({job.payload_blob, job.result_blob, job.log} | logs) - {""}):
         try:
             await realm.stack.blobs.delete(key)
