@@ -39,7 +39,11 @@ class GpuWatch:
         while program:
             try:
                 self.gpus, wait = parse_gpus(await self._ask(program)), ASK_SECONDS
-            except (OSError, ValueError) as error:  # a timeout is an OSError
+            except (
+                OSError,
+                ValueError,
+                RuntimeError,
+            ) as error:  # a timeout is an OSError; the last: no room for a thread
                 self.gpus, wait = (), FAILED_SECONDS
                 logger.warning("nvidia-smi does not say how busy the GPUs are: %s", str(error) or "no answer in time")
             await asyncio.sleep(wait)

@@ -10,7 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from logging.handlers import QueueHandler, QueueListener
@@ -40,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 BEATS_PER_POLL = 20
 INTERRUPTED = 130
+THREADS = 8
 
 
 def run_worker(
@@ -101,6 +104,7 @@ def run_worker_cli(address: Address, settings: Settings, options: WorkerOptions)
 async def _run(
     address: Address, settings: Settings, options: WorkerOptions, watch: Callable[[Worker], None]
 ) -> Summary:
+    asyncio.get_running_loop().set_default_executor(_threads())
     if options.proc:
         await asyncio.to_thread(_check_callable, options.proc)
     async with open_realm(address, settings, durable=False) as realm:
@@ -113,6 +117,16 @@ async def _run(
         finally:
             if terminal:
                 await asyncio.to_thread(terminal.close)
+
+
+def _threads() -> ThreadPoolExecutor:
+    """All that there will be, started now: later, a job may leave no room for another one."""
+    executor = ThreadPoolExecutor(THREADS, thread_name_prefix="worker")
+    barrier = threading.Barrier(THREADS + 1)
+    for _ in range(THREADS):
+        executor.submit(barrier.wait)
+    barrier.wait()
+    return executor
 
 
 def _said(summary: Summary) -> str:
