@@ -125,7 +125,7 @@ class Job(_Answered):
     attempts: int
     tags: list[str]
     lanes: list[str]
-    progress: Progress | None = Field(None, description="of a running job that tells, in the answer for one job only")
+    progress: Progress | None = Field(None, description="of a running job that tells")
     output_tail: str
     result: Any = None
 
@@ -135,8 +135,34 @@ class Jobs(_Answered):
     next: str | None = Field(description="pass as `after` for the following page; null at the end")
 
 
+class LogStart(_Answered):
+    start: int = Field(description="the byte to begin with, up to half a minute early; past the end if nothing came")
+
+
+class Gpu(_Answered):
+    name: str
+    use: float | None = Field(description="the part of the time in which it was at work")
+    memory: float | None = Field(description="the part of its memory that is in use")
+
+
+class Worker(_Answered):
+    id: str
+    host: str
+    slots: int = Field(description="jobs that it runs at the same time")
+    labels: dict[str, str]
+    cpu: float | None = Field(description="processes that ran or waited to, for each processor: over 1 if some waited")
+    memory: float | None = Field(description="the part that is in use")
+    gpus: list[Gpu] = Field(description="empty where `nvidia-smi` says nothing")
+    image: str | None = Field(description="of its container, as JOBQ_IMAGE says there")
+    draining: bool
+    running: list[str] = Field(description="ids of the jobs it runs")
+    progress: dict[str, Progress] = Field(description="by job, of those that tell")
+    beat_at: str = Field(description="when it was heard of last")
+    expires_at: str = Field(description="until when its jobs count as running")
+
+
 class Workers(_Answered):
-    workers: list[dict[str, Any]]
+    workers: list[Worker]
 
 
 class AskedWorker(_Answered):

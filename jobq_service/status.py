@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from jobq.core.api import Filter
 from jobq.core.listing import MAX_PAGE
+from jobq.model.durations import parse_moment, utc_now
 from jobq.model.job import JobState
 from jobq.model.names import batch_name, lane_name, tag_name, unescape
 from jobq_service import schemas
@@ -68,6 +69,7 @@ async def job(api: Api, job_id: JobId) -> Response:
     return answer(await api.job(job_id))
 
 
+Attempt = Annotated[int | None, Query(ge=1, le=1_000_000, description="the last one where it is not given")]
 _LOG: Responses = {
     200: {"description": "The output, as it was written", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }
@@ -82,11 +84,26 @@ _LOG: Responses = {
 async def log(
     api: Api,
     job_id: JobId,
-    attempt: Annotated[int | None, Query(ge=1, le=1_000_000, description="the last one where it is not given")] = None,
+    attempt: Attempt = None,
     start: Annotated[int, Query(ge=0, le=2**53, description="the byte to begin with")] = 0,
+    since: Annotated[str, Query(description="only what came since then; for a duration, or a time, in ISO 8601")] = "",
 ) -> Response:
+    if since:
+        start = max(
+            start, (await api.log_start(job_id, since=parse_moment(since, utc_now()), attempt=attempt))["start"]
+        )
     output = await api.log(job_id, attempt=attempt, start=start)
     return Response(output, headers=HEADERS, media_type="text/plain; charset=utf-8")
+
+
+@router.get(
+    "/{realm}/jobs/{job}/log/start",
+    summary="Where in an attempt's output that begins which came since a time",
+    response_model=schemas.LogStart,
+    responses=problems(404),
+)
+async def log_start(api: Api, job_id: JobId, since: str, attempt: Attempt = None) -> Response:
+    return answer(await api.log_start(job_id, since=parse_moment(since, utc_now()), attempt=attempt))
 
 
 @router.get("/{realm}/workers", summary="Live workers", response_model=schemas.Workers)

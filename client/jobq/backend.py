@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -50,6 +51,10 @@ class Backend(Protocol):
     def jobs(self, where: Filter, *, after: str = "", limit: int = 50) -> Document: ...
 
     def log(self, job_id: str, *, attempt: int | None = None, start: int = 0) -> bytes: ...
+
+    def log_start(self, job_id: str, *, since: datetime, attempt: int | None = None) -> int:
+        """The `start` of a `log` with what came since then; past its end where nothing did."""
+        ...
 
     def workers(self) -> Document: ...
 

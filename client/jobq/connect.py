@@ -77,7 +77,7 @@ def _storage(address: Address, settings: Settings) -> Stack:
 
     if settings.connection_string:
         return AzureStack.from_connection_string(settings.connection_string)
-    return AzureStack.from_account(address.place)
+    return AzureStack.from_account(address.place, managed_identity=settings.managed_identity)
 
 
 def _service_bus(address: Address, settings: Settings) -> Stack:
@@ -88,4 +88,5 @@ def _service_bus(address: Address, settings: Settings) -> Stack:
         address.tables or settings.tables,
         bus_connection_string=settings.servicebus_connection_string,
         storage_connection_string=settings.connection_string,
+        managed_identity=settings.managed_identity,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,6 +65,9 @@ class DirectBackend:
 
     def log(self, job_id: str, *, attempt: int | None = None, start: int = 0) -> bytes:
         return self._ask(lambda api: api.log(job_id, attempt=attempt, start=start))
+
+    def log_start(self, job_id: str, *, since: datetime, attempt: int | None = None) -> int:
+        return int(self._ask(lambda api: api.log_start(job_id, since=since, attempt=attempt))["start"])
 
     def workers(self) -> Document:
         return self._ask(RealmApi.workers)

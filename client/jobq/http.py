@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobq.errors import Unreachable
 from jobq.http_calls import Calls
+from jobq.model.durations import to_iso
 from jobq.model.job import IfExists, NewJob
 from jobq.model.names import escape
 from jobq.model.wire import dumps, spec_to_json
@@ -76,6 +78,9 @@ class HttpBackend:
     def log(self, job_id: str, *, attempt: int | None = None, start: int = 0) -> bytes:
         query = {"attempt": attempt, "start": start or None}
         return self._calls.download(f"status/{self._realm}/jobs/{escape(job_id)}/log", query=query)
+
+    def log_start(self, job_id: str, *, since: datetime, attempt: int | None = None) -> int:
+        return int(self._get(f"/jobs/{escape(job_id)}/log/start", since=to_iso(since), attempt=attempt)["start"])
 
     def workers(self) -> Document:
         return self._get("/workers")

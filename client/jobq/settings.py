@@ -37,6 +37,8 @@ class Settings:
     """Of a storage account, for Azurite and tests; a login (Entra ID) is used without it."""
     servicebus_connection_string: str = field(default="", repr=False)
     """Of a Service Bus namespace, for its emulator and tests; a login is used without it."""
+    managed_identity: str = ""
+    """The client id of the one to log in as, where the machine has several; what AZURE_CLIENT_ID says comes first."""
     key: str = field(default="", repr=False)
     """Of the HTTP control plane's functions."""
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -68,6 +70,7 @@ def read_settings(
                 found[name] = value
     return Settings(
         **{name: found[name] for name in _KNOWN if name not in _KEYS},
+        managed_identity="" if env.get("AZURE_CLIENT_ID") else env.get("DEFAULT_IDENTITY_CLIENT_ID", ""),
         key=found["key"],
         keys={privilege: key for privilege in PRIVILEGES if (key := found[f"{privilege}_key"])},
     )
@@ -114,6 +117,42 @@ _SECRETS = re.compile(r"JOBQ_(?:.*_)?(?:KEYS?|CONNECTION_STRING)")
 def inherited_environment() -> dict[str, str]:
     """What a worker's jobs inherit: its environment less jobq's keys; one that needs a key is given it by its push."""
     return {name: value for name, value in os.environ.items() if not _SECRETS.fullmatch(name)}
+
+
+NEVER = "366d"
+"""As long as a duration on the command line may be."""
+
+
+def worker_defaults(environ: Mapping[str, str] | None = None) -> dict[str, object]:
+    """Options of a worker, by parameter, as an ancestor's variables give them; the options and their own ones win.
+
+    JOBQ_TIME_LIMIT; JOBQ_KILL_TIMEOUT (0: never); JOBQ_DISABLE_SCHEDULED_EVENTS.
+    """
+    env = os.environ if environ is None else environ
+    grace = env.get("JOBQ_KILL_TIMEOUT", "").strip()
+    given: dict[str, object] = {
+        "time_limit": env.get("JOBQ_TIME_LIMIT", "").strip(),
+        "grace": NEVER if grace and not grace.strip("0") else grace,
+        "scheduled_events": "off" if _is_true(env.get("JOBQ_DISABLE_SCHEDULED_EVENTS", "")) else "",
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def worker_labels(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a worker says of itself unasked: `environment`, where JOBQ_ENVIRONMENT_NAME gives it one."""
+    env = os.environ if environ is None else environ
+    name = env.get("JOBQ_ENVIRONMENT_NAME", "").strip()[:100]
+    return {"environment": name} if name else {}
+
+
+def worker_image(environ: Mapping[str, str] | None = None) -> str:
+    """The image of the container that a worker runs in, as JOBQ_IMAGE says: nothing inside a container knows it."""
+    env = os.environ if environ is None else environ
+    return env.get("JOBQ_IMAGE", "").strip()[:300]
+
+
+def _is_true(text: str) -> bool:
+    return text.strip().lower() not in ("", "0", "false", "no", "off")
 
 
 def _queue_of(env: Mapping[str, str]) -> str:

@@ -69,8 +69,8 @@ def test_each_option_names_its_environment_variable(name: str, terminal: Termina
     text = "".join(terminal(name, "--help").out.split())
     for parameter in command.params:
         if isinstance(parameter, click.Option):
-            long = max(parameter.opts, key=len).removeprefix("--").replace("-", "_")
-            assert f"envvar:JOBQ_{name.upper()}_{long.upper()}" in text
+            assert parameter.name
+            assert f"envvar:JOBQ_{name.upper()}_{parameter.name.upper()}" in text
 
 
 @pytest.mark.parametrize("name", COMMANDS)

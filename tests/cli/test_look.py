@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from jobq.backend import Backend
-from tests.cli.by_hand import FAILED, OK, end_jobs, start_job
-from tests.cli.terminal import Terminal
+from jobq.model.counts import Gpu
+from jobq.model.job import Progress
+from tests.cli.by_hand import FAILED, OK, be_seen, end_jobs, start_job, tell_progress
+from tests.cli.terminal import Terminal, start_process
 
 EXPECTED = Path(__file__).parent / "expected"
 
@@ -128,6 +130,47 @@ def test_a_command_cannot_move_the_cursor_of_who_lists_it(terminal: Terminal) ->
     terminal("push", "-c", "echo \x1b[2J", "--id", "j1")
     assert "\x1b" not in terminal("jobs").out
     assert "\x1b" not in terminal("show", "j1").out
+
+
+@pytest.mark.usefixtures("some_jobs")
+def test_a_running_job_that_tells_how_far_it_is_is_listed_with_it(terminal: Terminal) -> None:
+    tell_progress("b2-000001", Progress(0.4, "epoch 12\x1b[2J"))
+
+    table = [line.split() for line in terminal("jobs").out.replace("epoch 12", "epoch-12").splitlines()]
+    documents = json.loads(terminal("jobs", "-o", "json").out)["jobs"]
+    watched = start_process("status", "job", "b2-000001", "-w")
+    assert watched.stdout is not None
+    line = watched.stdout.readline()
+    watched.kill()
+    watched.communicate()
+
+    assert "PROGRESS" in table[0]
+    assert [" ".join(row[-5:-2]) for row in table if row[0] == "b2-000001"] == ["40 % epoch-12\ufffd[2J"]
+    assert {job["id"]: job["progress"] for job in documents if job["progress"]} == {
+        "b2-000001": {"fraction": 0.4, "text": "epoch 12\x1b[2J"}
+    }
+    assert line.split("  ")[1] == "running, 40 % epoch 12\ufffd[2J\n"
+
+
+def test_workers_are_shown_with_their_gpus_and_images_where_there_are_any(terminal: Terminal) -> None:
+    be_seen("w-plain")
+    plain = terminal("workers").out.splitlines()
+    be_seen(
+        "w-gpus",
+        image="acme.azurecr.io/team/fit@sha256:0123456789abcdef0123456789abcdef",
+        gpus=[Gpu("A100", 0.35, 0.5), Gpu("A100", None, 1.0)],
+    )
+    both = terminal("workers").out.splitlines()
+    document = json.loads(terminal("workers", "-o", "json").out)["workers"][0]
+
+    assert plain[0].split() == ["ID", "HOST", "SLOTS", "RUNNING", "CPU", "MEMORY", "LABELS", "STATE", "HEARD"]
+    assert both[0].split() == [
+        *("ID", "HOST", "SLOTS", "RUNNING", "CPU", "MEMORY", "GPU", "GPU", "MEMORY", "IMAGE"),
+        *("LABELS", "STATE", "HEARD"),
+    ]
+    assert re.search(r" 50%  +25%  +35% \?  +50% 100%  +fit@0123456789ab  +idle ", both[1])
+    assert document["image"] == "acme.azurecr.io/team/fit@sha256:0123456789abcdef0123456789abcdef"
+    assert document["gpus"][1] == {"name": "A100", "use": None, "memory": 1.0}
 
 
 def test_watching_ends_when_nothing_remains_and_tells_changes_only(terminal: Terminal, backend: Backend) -> None:

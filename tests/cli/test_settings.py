@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobq.errors import BadInput
-from jobq.settings import Settings, read_settings
+from jobq.settings import Settings, read_settings, worker_labels
 from tests.cli.terminal import Terminal
 
 HERE, ABOVE, HOME, SYSTEM = ".jobq.toml in the folder", ".jobq.toml above", "~/.config", "/etc"
@@ -121,3 +121,8 @@ def test_the_command_line_uses_the_file_of_the_folder(terminal: Terminal, monkey
     Path(".jobq.toml").write_text('queue = "local:./from/file"')
     assert "to local:./from/file" in terminal("push", "-c", "true").err
     assert "to local:./from/first" in terminal("local:./from/first", "push", "-c", "true").err
+
+
+def test_environment_of_a_worker_is_a_label_of_its() -> None:
+    assert worker_labels({"JOBQ_ENVIRONMENT_NAME": " spot-eu "}) == {"environment": "spot-eu"}
+    assert worker_labels({}) == {}

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 
 from jobq.cli.commands.logs import Lines
-from tests.cli.by_hand import FAILED, end_jobs
+from jobq.core.logs import LogTimes
+from jobq.model.durations import utc_now
+from tests.cli.by_hand import FAILED, end_jobs, run_until_told
 from tests.cli.terminal import Terminal, start_process
 
 
@@ -88,6 +91,56 @@ def test_line_that_comes_in_pieces_is_found_once_it_is_whole() -> None:
 
     assert pieces == [b"", b"", b"epoch 1 done\n", b""]
     assert lines.chosen(b"", is_end=True) == b"epoch 2 done"
+
+
+@pytest.fixture
+def running() -> str:
+    """A job that wrote something an hour ago, and something three minutes ago."""
+    now = utc_now()
+    times = LogTimes([(now - timedelta(minutes=60), 4), (now - timedelta(minutes=3), 8)])
+    return run_until_told(b"one\ntwo\nthree\n", times)
+
+
+@pytest.mark.parametrize(
+    ("options", "printed"),
+    [
+        (("--since", "2h"), "one\ntwo\nthree\n"),
+        (("--since", "30m"), "two\nthree\n"),
+        (("--since", "2m"), "three\n"),
+        (("--since", "2026-01-01T00:00Z"), "one\ntwo\nthree\n"),
+        (("--since", "30m", "--tail", "1"), "three\n"),
+        (("--since", "30m", "--grep", "o"), "two\n"),
+        (("--since", "30m", "--attempt", "1"), "two\nthree\n"),
+    ],
+)
+def test_output_is_printed_since_a_time(
+    terminal: Terminal, running: str, options: tuple[str, ...], printed: str
+) -> None:
+    assert terminal("logs", running, *options).out == printed
+
+
+def test_nothing_is_printed_of_what_was_over_before_and_an_attempt_that_never_was_is_not_found(
+    terminal: Terminal,
+) -> None:
+    end_jobs(log=b"one\n")
+    assert terminal("logs", "b1-000001", "--since", "1h").out == "one\n"
+    assert terminal("logs", "b1-000001", "--since", "2999-01-01").out == ""
+    assert terminal("logs", "b1-000001", "--since", "1h", "--attempt", "2").code == 3
+    assert "has not started yet" in terminal("logs", "b1-000002", "--since", "1h").err
+
+
+def test_following_may_begin_at_a_time(running: str) -> None:
+    process = start_process("logs", running, "-f", "--since", "2m")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "three\n"
+    process.kill()
+    process.communicate()
+
+
+def test_time_that_is_none_is_refused(terminal: Terminal) -> None:
+    answer = terminal("logs", "b1-000001", "--since", "yesterday")
+    assert answer.code == 2
+    assert "'yesterday' is no time: write for example 2026-01-31T09:00Z, or 10m" in answer.err
 
 
 def test_pattern_that_is_none_is_refused(terminal: Terminal) -> None:

@@ -44,6 +44,9 @@ def test_what_is_asked_over_http_is_answered_as_directly(url: str, terminal: Ter
         ("jobs", "--tag", "a/b ü", "--state", "failed", "-o", "json"),
         ("show", "b1-000002", "-o", "json"),
         ("logs", "b1-000001"),
+        ("logs", "b1-000001", "--since", "1h"),
+        ("logs", "b1-000001", "--since", "2999-01-01"),
+        ("logs", "b1-000001", "-f", "--since", "1h"),
         ("wait", "b1-000001"),
         ("list",),
     ):

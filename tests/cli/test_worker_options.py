@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,53 @@ def test_each_option_of_a_worker_arrives(terminal: Terminal, calls: Calls) -> No
         proc="mod:fun",
         quiet=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("variables", "options"),
+    [
+        ({"JOBQ_DISABLE_SCHEDULED_EVENTS": "1"}, {"scheduled_events": "off"}),
+        ({"JOBQ_DISABLE_SCHEDULED_EVENTS": "0"}, {}),
+        ({"JOBQ_TIME_LIMIT": "24h"}, {"time_limit": timedelta(days=1)}),
+        ({"JOBQ_TIME_LIMIT": "24h", "JOBQ_WORKER_TIME_LIMIT": "2h"}, {"time_limit": timedelta(hours=2)}),
+        ({"JOBQ_KILL_TIMEOUT": "600"}, {"grace": timedelta(minutes=10)}),
+        ({"JOBQ_KILL_TIMEOUT": "0"}, {"grace": timedelta(days=366)}),
+    ],
+)
+def test_variables_of_an_ancestor_hold_where_nothing_else_is_said(
+    terminal: Terminal,
+    calls: Calls,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    options: dict[str, Any],
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    terminal("worker")
+    terminal("worker", "--scheduled-events", "http://127.0.0.1:9/", "--time-limit", "1h", "--grace", "5s")
+    terminal("pull")
+
+    assert calls[0][1] == WorkerOptions(**options)
+    given = {"scheduled_events": "http://127.0.0.1:9/", "time_limit": timedelta(hours=1), "grace": timedelta(seconds=5)}
+    assert calls[1][1] == WorkerOptions(**given)
+    assert calls[2][1] == WorkerOptions(one=True, **{name: options[name] for name in {"grace"} & {*options}})
+
+
+def test_variable_of_an_ancestor_that_makes_no_sense_is_refused(
+    terminal: Terminal, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBQ_TIME_LIMIT", "soon")
+
+    answer = terminal("worker")
+
+    assert (answer.code, calls) == (2, [])
+    assert "'soon' is not a duration" in answer.err
+
+
+def test_name_of_the_slots_with_an_ancestor_is_understood(terminal: Terminal, calls: Calls) -> None:
+    terminal("worker", "--num-workers", "3")
+    assert calls[0][1].slots == 3
 
 
 def test_a_worker_may_go_on_forever(terminal: Terminal, calls: Calls) -> None:

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 
 SOON = ("--visibility-timeout", "4s")
 """So that workers beat often."""
+IMAGE = "acme.azurecr.io/team/fit@sha256:0123456789abcdef"
 
 
 @pytest.mark.parametrize("place", PLACES, indirect=True)
@@ -27,7 +28,8 @@ async def test_part_of_a_fleet_is_drained_and_the_rest_goes_on(
     # Given two workers with labels, each with a job
     over = tmp_path / "over"
     ids = await push(realm, *[f"until [ -e {over} ]; do sleep 0.1; done"] * 2)
-    big = processes.worker(*SOON, "--label", "gpu=a100", "--label", "zone=1")
+    named = ["env", f"JOBQ_IMAGE={IMAGE}", "JOBQ_ENVIRONMENT_NAME=spot"]
+    big = processes.worker(*SOON, "--label", "gpu=a100", "--label", "zone=1", before=named)
     await until(lambda: _running(realm, ids, 1))
     small = processes.worker(*SOON, "--label", "zone=1")
     await until(lambda: _running(realm, ids, 2))
@@ -37,9 +39,10 @@ async def test_part_of_a_fleet_is_drained_and_the_rest_goes_on(
     assert await exit_code(listed) == 0
     workers = json.loads(processes.said(2))["workers"]
     assert sorted(json.dumps(worker["labels"]) for worker in workers) == [
-        '{"gpu": "a100", "zone": "1"}',
+        '{"environment": "spot", "gpu": "a100", "zone": "1"}',
         '{"zone": "1"}',
     ]
+    assert sorted(str(worker["image"]) for worker in workers) == ["None", IMAGE]
     assert all(0 < worker["memory"] < 1 and worker["cpu"] >= 0 for worker in workers)
     drained = processes.jobq("drain", "--label", "gpu=a100")
     assert await exit_code(drained) == 0
@@ -112,5 +115,5 @@ async def _all(realm: Realm, ids: list[str], state: str) -> bool:
 
 async def _drains(realm: Realm) -> bool:
     return [worker.labels for worker in await live_workers(realm) if worker.is_draining] == [
-        {"gpu": "a100", "zone": "1"}
+        {"environment": "spot", "gpu": "a100", "zone": "1"}
     ]

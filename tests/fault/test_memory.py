@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from jobq.core.realm import Realm
+from tests.fault.cgroups import limited
 from tests.fault.processes import Processes, exit_code
 from tests.proof.world import assert_counts_equal_rows
 from tests.stacks import PLACES
@@ -24,19 +23,9 @@ LIMIT = 200 * 1024 * 1024
 
 @pytest.fixture
 def small_memory() -> Iterator[list[str]]:
-    """A command that runs another one where memory is short: in a cgroup of its own. None to be had: an error in CI."""
-    name = f"jobq-test-{os.getpid()}"
-    old, new = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-    group, limit = (old / name, "memory.limit_in_bytes") if old.is_dir() else (new / name, "memory.max")
-    try:
-        group.mkdir()
-        (group / limit).write_text(str(LIMIT))
-    except OSError as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"no cgroup with a memory limit can be made: {error}")
-        pytest.skip(f"no cgroup with a memory limit can be made (it takes root): {error}")
-    yield ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group)]
-    group.rmdir()
+    """A command that runs another one where memory is short."""
+    with limited("memory", "memory.limit_in_bytes", "memory.max", LIMIT) as (before, _):
+        yield before
 
 
 @pytest.mark.parametrize("place", PLACES, indirect=True)

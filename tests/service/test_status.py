@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from jobq.core.logs import log_key
+from jobq.core.logs import LogTimes, log_key, times_key
+from jobq.core.workers import WorkerRow
+from jobq.model.counts import Gpu
+from jobq.model.durations import to_iso, utc_now
 from jobq.model.job import JobState
 from jobq.model.names import escape
 from tests.service.control_plane import ControlPlane
@@ -153,6 +158,24 @@ async def test_log_is_answered_as_it_was_written(service: ControlPlane) -> None:
     assert rest.content == b"two\n"
 
 
+async def test_log_is_answered_since_a_time(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "true"})
+    await service.force("a", JobState.RUNNING, attempt=1, worker="w")
+    now, blobs = utc_now(), service.realms.realm("demo").stack.blobs
+    await blobs.append(log_key("demo", "a", 1), b"one\ntwo\n")
+    await blobs.put(times_key("demo", "a", 1), LogTimes([(now - timedelta(minutes=30), 4)]).encoded())
+
+    logs = [(await service.get("status/demo/jobs/a/log", since=since)).content for since in ("1h", "1m", to_iso(now))]
+    start = await service.get("status/demo/jobs/a/log/start", since="1m", attempt=1)
+
+    assert logs == [b"one\ntwo\n", b"two\n", b"two\n"]
+    assert start.json() == {"start": 4}
+    assert (await service.get("status/demo/jobs/a/log", since="1h", start=5)).content == b"wo\n"
+    for path in ("log?since=yesterday", "log/start?since=yesterday", "log/start"):
+        assert (await service.get(f"status/demo/jobs/a/{path}")).status_code == 400
+    assert (await service.get("status/demo/jobs/none/log/start?since=1h")).status_code == 404
+
+
 async def test_job_without_output_has_an_empty_log(service: ControlPlane) -> None:
     await service.push({"id": "a", "cmd": "true"})
 
@@ -168,6 +191,14 @@ async def test_bad_log_queries_are_refused(service: ControlPlane, query: str) ->
 
 async def test_workers_are_listed(service: ControlPlane) -> None:
     assert (await service.get("status/demo/workers")).json() == {"workers": []}
+
+    row = WorkerRow(service.realms.realm("demo"), "w", 2, {"zone": "1"}, "acme/fit@sha256:0123")
+    await row.beat([], believe=timedelta(minutes=1), machine={"cpu": 0.5}, gpus=[Gpu("A100", 0.35, None)])
+
+    (worker,) = (await service.get("status/demo/workers")).json()["workers"]
+    assert (worker["id"], worker["labels"], worker["image"]) == ("w", {"zone": "1"}, "acme/fit@sha256:0123")
+    assert (worker["cpu"], worker["memory"]) == (0.5, None)
+    assert worker["gpus"] == [{"name": "A100", "use": 0.35, "memory": None}]
 
 
 async def test_where_names_the_queue_to_pull_from(service: ControlPlane) -> None:

@@ -515,3 +515,20 @@ async def test_claim_tells_jobs_that_ran_before_from_the_others() -> None:
 
     job: Job = (await take(world)).jobs[0]
     assert (job.attempt, job.tries) == (2, {Reason.EXIT: 1})
+
+
+async def test_running_retry_and_its_lost_worker_say_nothing_of_the_failure_before() -> None:
+    world = World()
+    await world.push(new_job("b-1", limits=Limits(retries=3, crashes=0)))
+    await Worker(world, world.realm, always(FAILED)).work()
+    world.clock.move(by=2 * SECOND)
+    await take(world)
+
+    running = await world.job("b-1")
+    assert (running.state, running.reason, running.exit_code, running.tail) == (JobState.RUNNING, None, None, "")
+
+    lose_leases(world)
+    await Worker(world, world.realm, always(FAILED)).work()
+    lost = await world.job("b-1")
+    assert (lost.state, lost.reason, lost.exit_code, lost.tail) == (JobState.FAILED, Reason.LOST, None, "")
+    assert lost.tries == {Reason.EXIT: 1, Reason.LOST: 1}

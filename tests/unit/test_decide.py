@@ -117,6 +117,20 @@ def test_take_over_counts_the_loss_and_a_further_attempt() -> None:
     assert job.attempt == 2
 
 
+@pytest.mark.parametrize("verdict", [Verdict.CLAIM, Verdict.TAKE_OVER])
+def test_attempt_that_begins_shows_nothing_of_how_the_last_one_ended(verdict: Verdict) -> None:
+    told = Outcome(Reason.EXIT, 3, "no such data", tail="bye", seconds=2.0, log="log/j/0001")
+    failed = after_attempt(RUNNING, told, now=NOW, spread=0.5)
+    assert failed is not None
+    assert (failed.state, failed.reason, failed.exit_code) == (JobState.QUEUED, Reason.EXIT, 3)
+
+    job = carried_out(failed, verdict)
+
+    assert job is not None
+    assert (job.reason, job.exit_code, job.message, job.tail, job.log, job.seconds) == (None, None, "", "", "", 0.0)
+    assert job.tries[Reason.EXIT] == 1
+
+
 def test_split_counts_no_loss_and_raises_the_generation() -> None:
     job = carried_out(RUNNING, Verdict.SPLIT)
 

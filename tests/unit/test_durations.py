@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobq.errors import BadInput
-from jobq.model.durations import from_iso, parse_duration, show_duration, to_iso
+from jobq.model.durations import from_iso, parse_duration, parse_moment, show_duration, to_iso
 
 _FIRST, _LAST = datetime(1970, 1, 1), datetime(2999, 1, 1)  # noqa: DTZ001  # bounds for hypothesis have no zone
 
@@ -66,3 +66,24 @@ def test_moments_sort_as_their_texts(first: datetime, second: datetime) -> None:
 
 def test_a_time_without_a_zone_is_utc() -> None:
     assert from_iso("2026-11-21T22:05:01") == datetime(2026, 11, 21, 22, 5, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("10m", datetime(2026, 1, 2, 11, 50, tzinfo=UTC)),
+        ("0", datetime(2026, 1, 2, 12, tzinfo=UTC)),
+        ("2026-01-01T00:00Z", datetime(2026, 1, 1, tzinfo=UTC)),
+        (" 2026-01-01 06:30 ", datetime(2026, 1, 1, 6, 30, tzinfo=UTC)),
+        ("2026-01-01T01:00+02:00", datetime(2025, 12, 31, 23, tzinfo=UTC)),
+        ("2026-01-01", datetime(2026, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_point_in_time_is_a_time_or_a_duration_ago(text: str, moment: datetime) -> None:
+    assert parse_moment(text, datetime(2026, 1, 2, 12, tzinfo=UTC)) == moment
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "9999999d", "0001-01-01T00:00+14:00"])
+def test_what_is_no_point_in_time_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="is no time: write for example 2026-01-31T09:00Z, or 10m"):
+        parse_moment(text, datetime(2026, 1, 2, tzinfo=UTC))

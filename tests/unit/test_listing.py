@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from jobq.core.api import RealmApi
 from jobq.core.listing import Filter, each_job, list_jobs
 from jobq.core.meter import Meter, metered
-from jobq.core.operate import cancel, remove
-from jobq.model.job import JobState
+from jobq.core.operate import cancel, change, remove
+from jobq.core.workers import WorkerRow
+from jobq.model.job import JobState, Progress
 from jobq.model.names import key_part
 from tests.proof.actors import FAILED, Worker, always
 from tests.proof.world import World, new_job
@@ -44,6 +47,27 @@ async def test_pages_follow_each_other_without_gaps_or_repeats(limit: int) -> No
             if not after:
                 break
         assert found == [f"b-{n:06}" for n in range(130)]
+
+
+async def test_page_of_running_jobs_says_how_far_they_are_at_the_cost_of_one_read() -> None:
+    # Given three jobs that run in two workers, one of which tells of two, and a queued one
+    world, meter = await world_of(4), Meter()
+    for number in range(3):
+        await change(world.realm, f"b-{number:06}", lambda job: replace(job, state=JobState.RUNNING, worker="w1"))
+    await change(world.realm, "b-000002", lambda job: replace(job, worker="w2"))
+    told = {"b-000000": Progress(0.5, "half"), "b-000002": Progress(0.1)}
+    await WorkerRow(world.realm, "w1", 2).beat([], believe=timedelta(minutes=1), progress=told)
+    await WorkerRow(world.realm, "w2", 2).beat([], believe=timedelta(minutes=1))
+
+    # When they are listed
+    api = RealmApi(world.process(metered(world.stack, meter)))
+    jobs = (await api.jobs(Filter()))["jobs"]
+    queued = (await api.jobs(Filter(), after="b-000002"))["jobs"]
+
+    # Then each says what its own worker was told, and a page on which nothing runs costs nothing more
+    assert [job["progress"] for job in jobs] == [{"fraction": 0.5, "text": "half"}, None, None, None]
+    assert [job["progress"] for job in queued] == [None]
+    assert meter == {"table.scan": 8 + 1 + 8}
 
 
 async def test_filters_hold_together() -> None:

@@ -8,17 +8,21 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from jobq.adapters.folder import MemoryBlobs
+from jobq.core.logs import TIMES, LogTimes
 from jobq.errors import Unreachable
 from jobq.model.job import TAIL_CHARS
 from jobq.worker.output import HEAD_BYTES, TAIL_BYTES, Output
 from jobq.worker.terminal import MOST_LINES, Terminal
+from tests.proof.world import Clock
 
 KEY = "log/demo/j1/0001"
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class CountingBlobs(MemoryBlobs):
@@ -41,6 +45,11 @@ class CountingBlobs(MemoryBlobs):
         self.calls.append(call)
         if self.failures >= len(self.calls):
             raise Unreachable("no answer")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(START)
 
 
 @pytest.fixture
@@ -118,6 +127,66 @@ async def test_output_just_over_the_cap_is_stored_whole(output: Output, blobs: C
     await output.close()
 
     assert await blobs.get(KEY) == data
+
+
+async def test_when_the_output_came_is_stored_beside_it_each_half_minute(blobs: CountingBlobs, clock: Clock) -> None:
+    # Given output that comes with each of ten flushes, five seconds apart
+    output = Output(blobs, KEY, b"[j1] ", None, clock.now)
+    for number in range(10):
+        output.feed(b"line %d\nand a ha" % number)
+        clock.move(by=timedelta(seconds=5))
+        await stored(output)
+
+    # Then the times are stored at the sixth, and not at the end, and say where the line that was being written began
+    assert await output.close() == KEY
+    assert blobs.calls == ["append"] * 6 + ["put"] + ["append"] * 4
+    times = LogTimes.decode(await blobs.get(f"{KEY}{TIMES}") or b"")
+    assert [size for _, size in times.times] == [7 + 15 * number for number in range(6)]
+    assert [time for time, _ in times.times] == [START + timedelta(seconds=5 * number) for number in range(1, 7)]
+
+
+async def test_times_are_stored_though_nothing_more_comes(blobs: CountingBlobs, clock: Clock) -> None:
+    output = Output(blobs, KEY, b"[j1] ", None, clock.now)
+    output.feed(b"early\n")
+    for _ in range(20):
+        clock.move(by=timedelta(seconds=5))
+        await stored(output)
+
+    assert blobs.calls == ["append", "put"]
+
+
+async def test_times_that_cannot_be_stored_are_tried_again_and_harm_no_output(
+    blobs: CountingBlobs, clock: Clock
+) -> None:
+    output = Output(blobs, KEY, b"[j1] ", None, clock.now)
+    for _ in range(2):
+        output.feed(b"line\n")
+        clock.move(by=timedelta(seconds=31))
+        blobs.failures = 2  # the first put
+        await stored(output)
+    clock.move(by=timedelta(seconds=31))
+    await stored(output)
+
+    assert await output.close() == KEY
+    assert await blobs.get(KEY) == b"line\nline\n"
+    assert len(LogTimes.decode(await blobs.get(f"{KEY}{TIMES}") or b"").times) == 2
+
+
+async def test_times_never_point_into_what_was_left_out(blobs: CountingBlobs, clock: Clock) -> None:
+    output = Output(blobs, KEY, b"[j1] ", None, clock.now)
+    for _ in range(3):
+        output.feed(b"x" * (HEAD_BYTES // 2) + b"\n")
+        clock.move(by=timedelta(seconds=31))
+        await stored(output)
+
+    times = LogTimes.decode(await blobs.get(f"{KEY}{TIMES}") or b"")
+    assert [size for _, size in times.times] == [HEAD_BYTES // 2 + 1, HEAD_BYTES]
+
+
+async def stored(output: Output) -> None:
+    output.store_soon()
+    if output._storing:
+        await output._storing
 
 
 async def test_tail_is_the_last_lines(output: Output) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import socket
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from jobq.core.logs import read_log
+from jobq.core.api import RealmApi
+from jobq.core.logs import read_log, times_key
 from jobq.core.realm import Realm
 from jobq.worker.process import JobProcess
 from jobq.worker.supervision import Supervision
 from tests.until import until
-from tests.worker.running import jobs, push, shell, states, work
+from tests.worker.running import jobs, push, shell, states, work, working
 
 PRINT = "env | sort"
 
@@ -101,6 +103,39 @@ async def test_job_that_closes_its_output_is_waited_for(realm: Realm) -> None:
 
     (job,) = await jobs(realm, [job_id])
     assert (job.state.value, job.exit_code) == ("failed", 4)
+
+
+@pytest.mark.parametrize("place", ["local", "azurite"], indirect=True)
+async def test_output_is_found_by_when_it_came(realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a job that has written something, and goes on
+    monkeypatch.setattr("jobq.worker.attempt.FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr("jobq.worker.output.TIMES_EVERY", timedelta(0))
+    (job_id,) = await push(realm, f"echo early; until [ -e {tmp_path}/over ]; do sleep 0.05; done; echo late")
+    api = RealmApi(realm)
+    started = realm.now()
+    async with working(realm):
+        await until(lambda: _has_times(realm, job_id))
+        seen = realm.now()
+
+        # When it writes the rest, and ends
+        (tmp_path / "over").touch()
+        await until(lambda: _has_ended(realm, job_id))
+    ended = realm.now() + timedelta(seconds=1)
+
+    # Then each part is found
+    found = []
+    for since in (started, seen, ended):
+        start = (await api.log_start(job_id, since=since))["start"]
+        found.append(await api.log(job_id, start=start))
+    assert found == [b"early\nlate\n", b"late\n", b""]
+
+
+async def _has_times(realm: Realm, job_id: str) -> bool:
+    return await realm.stack.blobs.get(times_key(realm.name, job_id, 1)) is not None
+
+
+async def _has_ended(realm: Realm, job_id: str) -> bool:
+    return (await realm.read(job_id)).state.is_final
 
 
 async def test_twenty_megabytes_do_not_stop_a_job_or_its_neighbour(realm: Realm) -> None:

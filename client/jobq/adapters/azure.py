@@ -7,6 +7,7 @@ from functools import cached_property
 from azure.core.credentials_async import AsyncTokenCredential
 
 from jobq.adapters.azure_clients import AzureClients
+from jobq.adapters.azure_credential import own_credential
 from jobq.adapters.azure_errors import Patience
 from jobq.adapters.azure_tables import AzureTable
 from jobq.adapters.storage_queue import StorageQueue
@@ -39,6 +40,8 @@ class AzureStack:
         cls,
         account: str,
         credential: AsyncTokenCredential | None = None,
+        *,
+        managed_identity: str = "",
         table: str = "jobq",
         container: str = "jobq",
         patience: Patience = Patience(),  # noqa: B008 - a frozen value
@@ -46,13 +49,11 @@ class AzureStack:
         """By the account's name, in the public cloud; for another cloud with its suffix, `name.core.usgovcloudapi.net`.
 
         Without a credential: what `az login`, a managed identity or the AZURE_* variables give, closed with the stack.
-        One that is passed in stays the caller's.
+        One that is passed in stays the caller's. `managed_identity`: the client id of one of several.
         """
         if credential is not None:
             return cls(AzureClients.from_account(account, credential, patience), table=table, container=container)
-        from azure.identity.aio import DefaultAzureCredential  # 0.2 s to import, not needed with a key
-
-        own = DefaultAzureCredential()
+        own = own_credential(managed_identity)
         stack = cls(AzureClients.from_account(account, own, patience), table=table, container=container)
         stack._owned = own
         return stack

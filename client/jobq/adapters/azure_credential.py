@@ -12,6 +12,18 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 from jobq.errors import NotAllowed, Unreachable
 
 
+def own_credential(managed_identity: str = "") -> AsyncTokenCredential:
+    """What `az login`, a managed identity or the AZURE_* variables give; the caller closes it.
+
+    `managed_identity`: the client id of the one to use where there are several.
+    """
+    from azure.identity.aio import DefaultAzureCredential  # 0.2 s to import, not needed with keys
+
+    if managed_identity:
+        return DefaultAzureCredential(managed_identity_client_id=managed_identity)
+    return DefaultAzureCredential()
+
+
 class Identity:
     """Hands out the tokens of another credential, which stays open.
 

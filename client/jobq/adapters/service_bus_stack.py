@@ -7,6 +7,7 @@ import asyncio
 from azure.core.credentials_async import AsyncTokenCredential
 
 from jobq.adapters.azure import AzureStack
+from jobq.adapters.azure_credential import own_credential
 from jobq.adapters.service_bus import ServiceBusQueue
 from jobq.adapters.service_bus_client import BusClient
 from jobq.core.ports import Stack
@@ -30,7 +31,13 @@ class ServiceBusStack:
 
     @classmethod
     def open(
-        cls, namespace: str, account: str, *, bus_connection_string: str = "", storage_connection_string: str = ""
+        cls,
+        namespace: str,
+        account: str,
+        *,
+        bus_connection_string: str = "",
+        storage_connection_string: str = "",
+        managed_identity: str = "",
     ) -> ServiceBusStack:
         """By their names, with what `az login`, a managed identity or the AZURE_* variables give.
 
@@ -38,9 +45,7 @@ class ServiceBusStack:
         """
         owned: AsyncTokenCredential | None = None
         if not (bus_connection_string and storage_connection_string):
-            from azure.identity.aio import DefaultAzureCredential  # 0.2 s to import, not needed with keys
-
-            owned = DefaultAzureCredential()
+            owned = own_credential(managed_identity)
         if bus_connection_string:
             client = BusClient.from_connection_string(namespace, bus_connection_string)
         else:

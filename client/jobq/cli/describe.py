@@ -43,7 +43,7 @@ def _facts(job: Document) -> list[tuple[str, str | None]]:
         ("retries", _retries(job)),
         ("timeout", show_duration(timedelta(seconds=job["timeout"])) if job["timeout"] else None),
         ("message", job["message"]),
-        ("progress", _progress(job["progress"])),
+        ("progress", progress(job)),
         ("worker", job["worker"]),
         ("took", show_duration(timedelta(seconds=job["seconds"])) if job["seconds"] else None),
         *((name, _moment(job[f"{name}_at"])) for name in ("pushed", "started", "ended", "due")),
@@ -61,9 +61,9 @@ def _retries(job: Document) -> str | None:
     return ", ".join([str(job["num_retries"]), *filter(None, more)])
 
 
-def _progress(told: Document | None) -> str | None:
-    """`40 % epoch 12`."""
-    if told is None:
+def progress(job: Document) -> str | None:
+    """`40 % epoch 12`, of a running job that tells."""
+    if (told := job["progress"]) is None:
         return None
     done = "" if told["fraction"] is None else f"{told['fraction']:.0%}".replace("%", " %")
     return " ".join(filter(None, (done, told["text"])))

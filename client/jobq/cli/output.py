@@ -44,8 +44,13 @@ def answer_document(document: Mapping[str, Any], form: str) -> None:
         answer_lines([document])
 
 
-def answer_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Aligned; numbers to the right. In colour on a terminal, plain where it is piped."""
+def answer_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, optional: Sequence[str] = ()) -> None:
+    """Aligned; numbers to the right. In colour on a terminal, plain where it is piped.
+
+    `optional`: columns that are left out where no row has a value in them.
+    """
+    kept = [i for i, name in enumerate(columns) if name not in optional or any(row[i] for row in rows)]
+    columns, rows = [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
     if is_terminal():
         from rich.console import Console
 

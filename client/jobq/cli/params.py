@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import click
 
 from jobq.errors import BadInput
 from jobq.model import names, retry
-from jobq.model.durations import parse_duration
+from jobq.model.durations import parse_duration, parse_moment, utc_now
 from jobq.model.job import IfExists, JobState
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,6 +42,10 @@ def _duration(text: str) -> timedelta:
     if duration > timedelta(days=366):
         raise BadInput(f"{text!r} is over 366 days")
     return duration
+
+
+def _moment(text: str) -> datetime:
+    return parse_moment(text, utc_now())
 
 
 def _positive(text: str) -> timedelta:
@@ -92,6 +96,7 @@ def _text(text: str) -> str:
 
 TEXT = Checked("text", _text)
 DURATION = Checked("duration", _duration)
+MOMENT = Checked("time", _moment)
 POSITIVE = Checked("duration", _positive)
 LEASE = Checked("duration", _lease)
 TAG = Checked("tag", names.tag_name)

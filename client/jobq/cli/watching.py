@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from jobq.cli.output import answer, answer_lines, drawn_table, is_terminal
+from jobq.cli.describe import progress
+from jobq.cli.output import answer, answer_lines, drawn_table, is_terminal, printable
 from jobq.cli.tallies import COLUMNS, remaining, tally_line, tally_rows
 
 if TYPE_CHECKING:
@@ -32,13 +33,18 @@ def keep_looking(ask: Callable[[], Document], interval: timedelta, form: str) ->
 
 def _tell(document: Document, form: str) -> None:
     if form == "table":
-        answer(f"{datetime.now(UTC).astimezone():%H:%M:%S}  {_line(document)}")
+        answer(f"{datetime.now(UTC).astimezone():%H:%M:%S}  {printable(_line(document))}")
     else:
         answer_lines([document])
 
 
 def _line(document: Document) -> str:
-    return str(document["state"]) if "state" in document else tally_line(document)
+    return _state(document) if "state" in document else tally_line(document)
+
+
+def _state(job: Document) -> str:
+    """`running, 40 % epoch 12`."""
+    return ", ".join(filter(None, (job["state"], progress(job))))
 
 
 def _redraw(ask: Callable[[], Document], interval: timedelta) -> None:
@@ -54,5 +60,5 @@ def _redraw(ask: Callable[[], Document], interval: timedelta) -> None:
 
 def _drawn(document: Document) -> Any:
     if "state" in document:
-        return f"{document['id']}: {document['state']}"
+        return f"{document['id']}: {printable(_state(document))}"
     return drawn_table(COLUMNS, tally_rows(document))

@@ -6,13 +6,25 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
+
 from jobq.cli.params import DURATION, LEASE, TEXT, option, verbose_option
 from jobq.cli.session import Session
+from jobq.settings import worker_defaults
 
 if TYPE_CHECKING:
     from jobq.worker.options import WorkerOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class WorkerCommand(click.Command):
+    """A command whose defaults an ancestor's variables may change."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        return super().make_context(info_name, args, parent, default_map=worker_defaults(), **extra)
 
 
 def worker_options(function: F) -> F:

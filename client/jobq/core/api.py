@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from jobq.core import logs, operate, pause, status, workers
 from jobq.core.documents import (
@@ -87,12 +88,18 @@ class RealmApi:
         return job_document(replace(job, result=await result_of(self.realm, job)), progress)
 
     async def jobs(self, where: Filter, *, after: str = "", limit: int = 50) -> Document:
-        """A page: `jobs` (documents), `next` (pass as `after`; null at the end)."""
+        """A page: `jobs` (documents, with how far the running ones are), `next` (pass as `after`; null at the end)."""
         page = await list_jobs(self.realm, where, after=after, limit=limit)
-        return {"jobs": [job_document(job) for job in page.jobs], "next": page.next or None}
+        told = await workers.progress_of_all(self.realm, page.jobs)
+        return {"jobs": [job_document(job, told.get(job.id)) for job in page.jobs], "next": page.next or None}
 
     async def log(self, job_id: str, *, attempt: int | None = None, start: int = 0) -> bytes:
         return await logs.read_log(self.realm, await self.realm.read(job_id), attempt=attempt, start=start)
+
+    async def log_start(self, job_id: str, *, since: datetime, attempt: int | None = None) -> Document:
+        """`start`: the byte of an attempt's output to begin with for what came since then. See `jobq.core.logs`."""
+        job = await self.realm.read(job_id)
+        return {"start": await logs.log_start(self.realm, job, since=since, attempt=attempt)}
 
     async def workers(self) -> Document:
         return {"workers": [worker_document(worker) for worker in await workers.live_workers(self.realm)]}

@@ -6,6 +6,7 @@ compared: etags, message identity, claim ids and delivery numbers decide.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -74,8 +75,29 @@ def claimed(job: Job, verdict: Verdict, *, claim_id: str, delivery: Delivery, wo
         return job.moved_to(JobState.QUEUED, generation=job.generation + 1, worker="", **held)
     tries = job.tried(Reason.LOST) if verdict is Verdict.TAKE_OVER else job.tries
     return job.moved_to(
-        JobState.RUNNING, attempt=job.attempt + 1, tries=tries, worker=worker, started_at=now, due_at=None, **held
+        JobState.RUNNING,
+        attempt=job.attempt + 1,
+        tries=tries,
+        worker=worker,
+        started_at=now,
+        due_at=None,
+        **_NOT_ENDED,
+        **held,
     )
+
+
+_NOT_ENDED: Mapping[str, object] = {
+    "reason": None,
+    "exit_code": None,
+    "message": "",
+    "tail": "",
+    "result": None,
+    "result_blob": "",
+    "log": "",
+    "seconds": 0.0,
+    "ended_at": None,
+}
+"""What says how an attempt ended, of one that has just begun: the last one's end is in its tries, and in its log."""
 
 
 def given_up(job: Job, entry: Entry, ticket: Ticket, delivery: Delivery, *, claim_id: str, now: datetime) -> Job | None:

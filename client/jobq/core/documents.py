@@ -86,6 +86,8 @@ def worker_document(worker: WorkerView) -> Document:
         "labels": dict(worker.labels),
         "cpu": worker.machine.get("cpu"),
         "memory": worker.machine.get("memory"),
+        "gpus": [{"name": gpu.name, "use": gpu.use, "memory": gpu.memory} for gpu in worker.gpus],
+        "image": worker.image or None,
         "draining": worker.is_draining,
         "running": list(worker.running),
         "progress": {job_id: progress_document(progress) for job_id, progress in worker.progress.items()},

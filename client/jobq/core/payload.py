@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 
 from jobq.core.checkpoints import checkpoint_blobs
-from jobq.core.logs import log_key
+from jobq.core.logs import log_key, times_key
 from jobq.core.realm import Realm
 from jobq.errors import BadInput, JobqError
 from jobq.model.job import Job, Json
@@ -37,7 +37,7 @@ async def forget_blobs(realm: Realm, job: Job) -> None:
 
     A blob that cannot be deleted now is left: nothing refers to it any more.
     """
-    keys = {log_key(realm.name, job.id, attempt) for attempt in range(1, job.attempt + 1)}
+    keys = {key(realm.name, job.id, n) for n in range(1, job.attempt + 1) for key in (log_key, times_key)}
     keys |= {job.payload_blob, job.result_blob, job.log} - {""}
     try:
         keys.update(await checkpoint_blobs(realm, job))

@@ -18,7 +18,7 @@ from jobq.core.ports import Row, Value, create, delete, merge
 from jobq.core.realm import Realm, scan_all
 from jobq.core.rows import named_labels, workers_partition
 from jobq.errors import Conflict, ReplyLost
-from jobq.model.counts import WorkerView
+from jobq.model.counts import Gpu, WorkerView
 from jobq.model.durations import from_iso, to_iso
 from jobq.model.job import Job, JobState, Progress
 from jobq.model.wire import dumps
@@ -63,6 +63,8 @@ class WorkerRow:
     slots: int
     labels: Mapping[str, str] = field(default_factory=dict)
     """What its operator says of it, as `gpu=a100`."""
+    image: str = ""
+    """Of the container it runs in."""
     etag: str = ""
     _asked: Asked = field(default_factory=Asked)
     """What was read from the row but not returned yet: a beat that fails half-way may have cleared it there."""
@@ -74,6 +76,7 @@ class WorkerRow:
         believe: timedelta,
         progress: Mapping[str, Progress] = NONE,
         machine: Mapping[str, float] = NOTHING,
+        gpus: Sequence[Gpu] = (),
         is_draining: bool = False,
     ) -> Asked:
         """Say what runs now, to be believed for `believe`, and how far it is, by job; what was asked meanwhile.
@@ -83,6 +86,7 @@ class WorkerRow:
         values = self._values(running, believe) | {
             "progress": dumps({job_id: [how.fraction, how.text] for job_id, how in progress.items()}),
             "machine": dumps(dict(machine)),
+            "gpus": dumps([[gpu.name, gpu.use, gpu.memory] for gpu in gpus]),
             "draining": is_draining,
         }
         while True:
@@ -120,6 +124,7 @@ class WorkerRow:
             "running": dumps([job.id for job in running]),
             "labels": dumps(dict(labels)),
             "named": dumps(dict(self.labels)),
+            "image": self.image,
             **dict.fromkeys(COMMANDS, ""),
             "beat_at": to_iso(now),
             "expires_at": to_iso(now + believe),
@@ -154,6 +159,13 @@ async def progress_of(realm: Realm, job: Job) -> Progress | None:
         return None
     row = await realm.stack.table.get(workers_partition(realm.name), job.worker)
     return _progress(row).get(job.id) if row else None
+
+
+async def progress_of_all(realm: Realm, jobs: Sequence[Job]) -> dict[str, Progress]:
+    """The same of many jobs, by id: one read of the workers' rows, and none where nothing runs."""
+    running = [job for job in jobs if job.state is JobState.RUNNING and job.worker]
+    told = {row.key: _progress(row) for row in await worker_rows(realm)} if running else {}
+    return {job.id: how for job in running if (how := told.get(job.worker, {}).get(job.id))}
 
 
 async def worker_rows(realm: Realm) -> list[Row]:
@@ -203,6 +215,8 @@ def _view(row: Row) -> WorkerView:
         slots=int(values.get("slots", 0)),
         labels=json.loads(str(values.get("named") or "{}")),
         machine=json.loads(str(values.get("machine") or "{}")),
+        gpus=tuple(Gpu(*told) for told in json.loads(str(values.get("gpus") or "[]"))),
+        image=str(values.get("image", "")),
         is_draining=bool(values.get("draining", False)),
         running=tuple(json.loads(str(values.get("running") or "[]"))),
         progress=_progress(row),

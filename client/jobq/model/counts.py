@@ -76,6 +76,17 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class Gpu:
+    """One of a machine's, and how busy it is; None where it does not say."""
+
+    name: str
+    use: float | None
+    """The part of the time in which it was at work."""
+    memory: float | None
+    """The part of its memory that is in use."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerView:
     """A worker's row, read."""
 
@@ -85,6 +96,9 @@ class WorkerView:
     labels: Mapping[str, str]
     machine: Mapping[str, float]
     """`cpu`, `memory`: the parts that are in use."""
+    gpus: tuple[Gpu, ...]
+    image: str
+    """Of the container it runs in, as whoever started it says; else ""."""
     is_draining: bool
     running: tuple[str, ...]
     """Ids of the jobs it runs."""

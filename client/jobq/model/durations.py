@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from jobq.errors import BadInput
@@ -23,6 +24,15 @@ def parse_duration(text: str) -> timedelta:
     except OverflowError:
         pass
     raise BadInput(f"{text!r} is not a duration: write for example 90s, 10m, 1.5h, 2h30m or 1d")
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """A duration before `now`, or a time as in ISO 8601, in UTC where it names no zone. Raises BadInput."""
+    with suppress(BadInput, OverflowError):
+        return now - parse_duration(text)
+    with suppress(ValueError, OverflowError):
+        return from_iso(text.strip()).astimezone(UTC)
+    raise BadInput(f"{text!r} is no time: write for example 2026-01-31T09:00Z, or 10m for ten minutes ago")
 
 
 def show_duration(duration: timedelta) -> str:

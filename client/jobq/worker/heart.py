@@ -14,6 +14,7 @@ from jobq.core.sweep import INTERVAL, sweep_if_due
 from jobq.core.workers import WorkerRow
 from jobq.errors import JobqError
 from jobq.model.job import Job, Progress
+from jobq.worker.gpus import GpuWatch
 from jobq.worker.machine import in_use
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,9 @@ class Heart:
     believe: timedelta
     soon: float
     """Seconds between two beats while things change."""
-    _told: frozenset[str] = frozenset()
+    gpus: GpuWatch = field(default_factory=GpuWatch)
+    _told: tuple[frozenset[str], int] = (frozenset(), 0)
+    """The jobs, and of how many GPUs."""
     _beat_at: float = 0.0
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -45,8 +48,9 @@ class Heart:
         longest = min(LONGEST_BEAT, self.believe.total_seconds() / 3)
         while True:
             try:
-                ids = frozenset(job.id for job in self.running())
-                if ids != self._told or ids or time.monotonic() - self._beat_at >= longest or not self._beat_at:
+                jobs = self.running()
+                is_new = not self._beat_at or self._to_tell(jobs) != self._told
+                if is_new or jobs or time.monotonic() - self._beat_at >= longest:
                     await self.beat()
             except JobqError as error:
                 logger.warning("could not write the worker's row: %s", error)
@@ -55,16 +59,25 @@ class Heart:
     async def beat(self) -> None:
         async with self._turn:
             jobs = list(self.running())
+            told = self._to_tell(jobs)
             asked = await self.row.beat(
-                jobs, believe=self.believe, progress=self.progress(), machine=in_use(), is_draining=self.is_draining()
+                jobs,
+                believe=self.believe,
+                progress=self.progress(),
+                machine=in_use(),
+                gpus=self.gpus.gpus,
+                is_draining=self.is_draining(),
             )
-            self._told, self._beat_at = frozenset(job.id for job in jobs), time.monotonic()
+            self._told, self._beat_at = told, time.monotonic()
         for job_id in asked.cancel:
             self.on_cancel(job_id)
         for job_id in asked.preempt:
             self.on_preempt(job_id)
         if asked.drain:
             self.on_drain()
+
+    def _to_tell(self, jobs: Sequence[Job]) -> tuple[frozenset[str], int]:
+        return frozenset(job.id for job in jobs), len(self.gpus.gpus)
 
     async def leave(self) -> None:
         try:

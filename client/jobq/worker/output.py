@@ -7,9 +7,12 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
+from jobq.core.logs import TIMES, LogTimes
 from jobq.core.ports import BlobStore
 from jobq.errors import JobqError
+from jobq.model.durations import utc_now
 from jobq.model.job import TAIL_CHARS
 from jobq.worker.terminal import Writer
 
@@ -21,6 +24,8 @@ HEAD_BYTES = 16 * 1024 * 1024
 TAIL_BYTES = 64 * 1024
 LONGEST_LINE = 8 * 1024
 TRIES = 3
+TIMES_EVERY = timedelta(seconds=30)
+"""So often it is stored when the output came; so, for a shorter job, never."""
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -34,15 +39,25 @@ class Output:
     key: str
     prefix: bytes
     terminal: Writer | None
+    now: Callable[[], datetime] = utc_now
     size: int = 0
     _unstored: bytearray = field(default_factory=bytearray)
     _tail: bytearray = field(default_factory=bytearray)
     _line: bytearray = field(default_factory=bytearray)
     _stored: int = 0
     _storing: asyncio.Future[None] | None = None
+    _line_start: int = 0
+    """Of the last line, in the log."""
+    _times: LogTimes = field(default_factory=LogTimes)
+    _times_stored_at: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._times_stored_at = self.now()  # there are none to store at first
 
     def feed(self, data: bytes) -> None:
         room = HEAD_BYTES - self.size
+        if end := data.rfind(b"\n") + 1:
+            self._line_start = min(self.size + end, HEAD_BYTES)
         self.size += len(data)
         if room > 0:
             self._unstored += data[:room]
@@ -61,8 +76,11 @@ class Output:
 
     def store_soon(self) -> None:
         """Begin to append what has come since the last time. Trouble is logged, and tried again the next time."""
-        if self._unstored and (self._storing is None or self._storing.done()):
-            self._storing = asyncio.ensure_future(self._write(self.blobs.append, bytes(self._unstored)))
+        if self._storing is not None and not self._storing.done():
+            return
+        if data := bytes(self._unstored):
+            self._times.note(self.now(), self._line_start)
+        self._storing = asyncio.ensure_future(self._store(data)) if data or self._are_times_due else None
 
     async def close(self) -> str:
         """Store the rest; the blob's key, or "" if there was no output or it could not be stored."""
@@ -83,6 +101,24 @@ class Output:
         self._show_rest()
         if self._storing:
             self._storing.cancel()
+
+    async def _store(self, data: bytes) -> None:
+        if data:
+            await self._write(self.blobs.append, data)
+        if self._are_times_due:
+            self._times_stored_at = self.now()
+            await self._store_times()
+
+    @property
+    def _are_times_due(self) -> bool:
+        return self._times.is_changed and self.now() - self._times_stored_at >= TIMES_EVERY
+
+    async def _store_times(self) -> None:
+        try:
+            await self.blobs.put(f"{self.key}{TIMES}", self._times.encoded())
+        except JobqError as error:
+            self._times.is_changed = True
+            logger.warning("could not store when the output in %s came: %s", self.key, error)
 
     async def _write(self, write: Callable[[str, bytes], Awaitable[None]], data: bytes) -> None:
         try:

@@ -10,7 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -24,7 +26,14 @@ from jobq.errors import BadInput, JobqError
 from jobq.model.address import Address, parse_address
 from jobq.model.job import Job, JobState, Progress
 from jobq.model.names import new_token
-from jobq.settings import Settings, inherited_environment, read_settings, read_telemetry_settings
+from jobq.settings import (
+    Settings,
+    inherited_environment,
+    read_settings,
+    read_telemetry_settings,
+    worker_image,
+    worker_labels,
+)
 from jobq.telemetry import SILENCE, Telemetry, open_telemetry
 from jobq.worker.attempt import Startable
 from jobq.worker.call import IS_ASYNC
@@ -45,6 +54,7 @@ logger = logging.getLogger(__name__)
 BEATS_PER_POLL = 20
 INTERRUPTED = 130
 NO_SETTINGS = Settings()
+THREADS = 8
 
 
 def run_worker(
@@ -113,6 +123,7 @@ async def _run(
     watch: Callable[[Worker], None],
     telemetry: Telemetry,
 ) -> Summary:
+    asyncio.get_running_loop().set_default_executor(_threads())
     if options.proc:
         options = replace(options, is_async=await asyncio.to_thread(_check_callable, options.proc))
     async with open_realm(address, settings, durable=False) as realm:
@@ -125,6 +136,16 @@ async def _run(
         finally:
             if terminal:
                 await asyncio.to_thread(terminal.close)
+
+
+def _threads() -> ThreadPoolExecutor:
+    """All that there will be, started now: later, a job may leave no room for another one."""
+    executor = ThreadPoolExecutor(THREADS, thread_name_prefix="worker")
+    barrier = threading.Barrier(THREADS + 1)
+    for _ in range(THREADS):
+        executor.submit(barrier.wait)
+    barrier.wait()
+    return executor
 
 
 def _said(summary: Summary) -> str:
@@ -170,7 +191,7 @@ def make_worker(
 
     beat = realm.queue("0").limits.poll_seconds * BEATS_PER_POLL
     heart = Heart(
-        row=WorkerRow(realm, name, options.slots, dict(options.labels)),
+        row=WorkerRow(realm, name, options.slots, worker_labels() | dict(options.labels), worker_image()),
         running=running,
         progress=progress,
         on_cancel=runner.cancel,

@@ -41,6 +41,9 @@ KILLED_FIRST = "500"
 SWEEP_SECONDS = 0.05
 UNTIDY_SECONDS = 1.0
 """After something was killed: for so long what it leaves behind is looked for."""
+MOST_IN_VAIN = 3
+"""Sweeps; then what is found is taken to start others faster than it is killed."""
+MOST_PASSES = 50
 LAST_SECONDS = 5.0
 """After the worker: for processes that start others faster than they are killed."""
 
@@ -76,6 +79,8 @@ class Supervisor:
     """By their pidfds: of the processes that have not ended."""
     untidy_until: float = 0.0
     sweep_at: float = float("inf")
+    in_vain: int = 0
+    """Sweeps in a row that found something to kill."""
 
     def run(self) -> None:
         self.poll.register(self.worker, select.POLLIN)
@@ -205,6 +210,7 @@ class Supervisor:
     def end_strays(self) -> None:
         """Kill what the jobs that have ended left behind: all children that are no jobs and belong to none."""
         live = {group.mark for group in self.groups.values() if not group.is_over}
+        found = False
         for pid in children():
             if pid in self.groups:
                 continue
@@ -217,7 +223,12 @@ class Supervisor:
             if not owners & live:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                self.untidy_until = now() + UNTIDY_SECONDS
+                found = True
+        self.in_vain = self.in_vain + 1 if found else 0
+        if self.in_vain > MOST_IN_VAIN:
+            kill_marked(self.prefix, but=live)
+        if found:
+            self.untidy_until = now() + UNTIDY_SECONDS
         self.sweep_at = now() + SWEEP_SECONDS if now() < self.untidy_until else float("inf")
 
     def end(self) -> None:
@@ -259,15 +270,30 @@ def children() -> list[int]:
 
 
 def kill_marked(prefix: str, but: Collection[str] = ()) -> int:
-    """How many processes of the machine had a mark like that, and were killed."""
-    count = 0
-    for name in os.listdir("/proc"):  # noqa: PTH208  # names are enough
-        mark = mark_of(int(name)) if name.isdigit() else ""
-        if mark.startswith(prefix) and mark not in but:
-            with suppress(OSError):
-                os.kill(int(name), signal.SIGKILL)
-                count += 1
-    return count
+    """How many processes of the machine had a mark like that, and were killed.
+
+    All are stopped first, until no pass finds another one: what is stopped starts none, and holds its place where there
+    may be only so many.
+    """
+    stopped: set[int] = set()
+    for _ in range(MOST_PASSES):
+        found = marked(prefix, but) - stopped
+        if not found:
+            break
+        stopped |= {pid for pid in found if sent(pid, signal.SIGSTOP)}
+    return sum(sent(pid, signal.SIGKILL) for pid in stopped)
+
+
+def marked(prefix: str, but: Collection[str]) -> set[int]:
+    marks = {int(name): mark_of(int(name)) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208  # names
+    return {pid for pid, mark in marks.items() if mark.startswith(prefix) and mark not in but}
+
+
+def sent(pid: int, number: signal.Signals) -> bool:
+    with suppress(OSError):
+        os.kill(pid, number)
+        return True
+    return False
 
 
 def mark_of(pid: int) -> str:

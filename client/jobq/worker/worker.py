@@ -83,6 +83,7 @@ class Worker:
             tasks = [
                 side.create_task(self.runner.renewer.run()),
                 side.create_task(self.heart.run()),
+                side.create_task(self.heart.gpus.run()),
                 side.create_task(sweep_now_and_then(self.realm, self.heart.row.worker)),
             ]
             if watch := self._preemption_watch():

@@ -8,6 +8,7 @@ import click
 
 from jobq.backend import Backend
 from jobq.cli.ages import age
+from jobq.cli.describe import progress
 from jobq.cli.output import answer, answer_json, answer_lines, answer_table, say
 from jobq.cli.params import option, output_option
 from jobq.cli.selecting import filter_options, make_filter
@@ -15,7 +16,7 @@ from jobq.cli.session import Session
 from jobq.core.documents import Document
 from jobq.core.listing import MAX_PAGE, Filter
 
-COLUMNS = ("ID", "STATE", "REASON", "TRIES", "LANE", "TAGS", "PUSHED", "COMMAND")
+COLUMNS = ("ID", "STATE", "REASON", "TRIES", "LANE", "TAGS", "PUSHED", "PROGRESS", "COMMAND")
 
 
 @click.command("jobs")
@@ -108,8 +109,10 @@ def _table(jobs: list[Document]) -> None:
                 ",".join(job["lanes"]),
                 ",".join(job["tags"]),
                 age(job["pushed_at"]),
+                progress(job),
                 title(job),
             )
             for job in jobs
         ],
+        optional=("PROGRESS",),
     )

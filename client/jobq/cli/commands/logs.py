@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from datetime import datetime
 
 import click
 
 from jobq.backend import Backend
 from jobq.cli.output import answer_bytes, say
-from jobq.cli.params import JOB_ID, PATTERN, option, verbose_option
+from jobq.cli.params import JOB_ID, MOMENT, PATTERN, option, verbose_option
 from jobq.cli.session import Session
 
 _FINAL = ("succeeded", "failed", "cancelled")
@@ -23,6 +24,9 @@ _PAUSES = (0.2, 0.5, 1.0, 2.0)
 @option("-f", "--follow", is_flag=True, help="Go on until the job has ended, through its retries.")
 @option("--attempt", type=click.IntRange(1), help="Of this attempt; the last one by default.")
 @option("--tail", type=click.IntRange(0), help="Only the last so many lines.")
+@option(
+    "--since", type=MOMENT, help="Only what came since then: 10m ago, or 2026-01-31T09:00Z. To about half a minute."
+)
 @option("--grep", type=PATTERN, help="Only lines in which this regular expression is found.")
 @verbose_option
 @click.pass_obj
@@ -32,6 +36,7 @@ def command(
     follow: bool,
     attempt: int | None,
     tail: int | None,
+    since: datetime | None,
     grep: re.Pattern[bytes] | None,
 ) -> None:
     """Print the output of a job.
@@ -43,9 +48,13 @@ def command(
     lines = Lines(tail, grep)
     with session.backend() as backend:
         if follow:
-            _follow(backend, job_id, attempt, lines)
+            _follow(backend, job_id, attempt, lines, since)
             return
-        data = backend.log(job_id, attempt=attempt)
+        start = 0
+        if since:
+            attempt = attempt or backend.job(job_id)["attempts"] or None
+            start = backend.log_start(job_id, since=since, attempt=attempt)
+        data = backend.log(job_id, attempt=attempt, start=start)
         if not data and backend.job(job_id)["attempts"] == 0:
             say(f"job {job_id} has not started yet; -f waits for it")
         answer_bytes(lines.chosen(data, is_end=True))
@@ -76,13 +85,16 @@ class Lines:
         return b"".join(lines if count is None else lines[-count:] if count else [])
 
 
-def _follow(backend: Backend, job_id: str, attempt: int | None, lines: Lines) -> None:
+def _follow(backend: Backend, job_id: str, attempt: int | None, lines: Lines, since: datetime | None) -> None:
     """The attempt's output as it grows; without one given, that of every further attempt too."""
     wanted, start, quiet = attempt or 0, 0, 0
     while True:
         job = backend.job(job_id)
         wanted = wanted or job["attempts"]
-        data = backend.log(job_id, attempt=wanted, start=start) if 0 < wanted <= job["attempts"] else b""
+        has_started = 0 < wanted <= job["attempts"]
+        if since and has_started:
+            start, since = backend.log_start(job_id, since=since, attempt=wanted), None
+        data = backend.log(job_id, attempt=wanted, start=start) if has_started else b""
         start += len(data)
         is_over = job["state"] in _FINAL or job["attempts"] > wanted
         answer_bytes(lines.chosen(data, is_end=is_over))

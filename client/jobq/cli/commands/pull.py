@@ -8,11 +8,11 @@ import click
 
 from jobq.cli.params import LANE, option
 from jobq.cli.session import Session
-from jobq.cli.working import run, worker_options
+from jobq.cli.working import WorkerCommand, run, worker_options
 from jobq.worker.options import WorkerOptions
 
 
-@click.command("pull")
+@click.command("pull", cls=WorkerCommand)
 @option("--max-lane", type=LANE, help="Leave lanes after this one alone.")
 @worker_options
 @click.pass_obj

@@ -8,12 +8,14 @@ import click
 
 from jobq.cli.params import DURATION, LABEL, LANE, POSITIVE, TEXT, option
 from jobq.cli.session import Session
-from jobq.cli.working import run, worker_options
+from jobq.cli.working import WorkerCommand, run, worker_options
 from jobq.worker.options import OnPreempt, Until, WorkerOptions
 
 
-@click.command("worker")
-@option("-n", "--slots", type=click.IntRange(1), default=1, help="Jobs that run at the same time.")
+@click.command("worker", cls=WorkerCommand)
+@option(
+    "-n", "--slots", "--num-workers", "slots", type=click.IntRange(1), default=1, help="Jobs that run at the same time."
+)
 @option("--time-limit", type=POSITIVE, help="Stop after this long; jobs go back to the queue and lose no attempt.")
 @option(
     "--max-consecutive-failures", type=click.IntRange(0), default=0, help="End after more failures in a row; 0: never."
@@ -60,6 +62,9 @@ def command(
 
     SIGTERM or Ctrl-C stops the jobs and puts them back without losing an attempt; a second Ctrl-C ends at once. SIGUSR1
     finishes what runs and takes nothing new.
+
+    Variables of ai4s-jobq hold where nothing else is said: JOBQ_TIME_LIMIT, JOBQ_KILL_TIMEOUT (as --grace),
+    JOBQ_DISABLE_SCHEDULED_EVENTS=1 (as --scheduled-events off), JOBQ_ENVIRONMENT_NAME (as --label environment=NAME).
 
     \b
     Example:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from jobq.core.documents import Document
 
 
+_OPTIONAL = ("GPU", "GPU MEMORY", "IMAGE")
+COLUMNS = ("ID", "HOST", "SLOTS", "RUNNING", "CPU", "MEMORY", *_OPTIONAL, "LABELS", "STATE", "HEARD")
+
+
 @click.command("workers")
 @option("--label", multiple=True, type=LABEL, help="Only workers with this label; may be repeated.")
 @output_option("table", "json", "jsonl", "ids")
@@ -36,8 +40,7 @@ def command(session: Session, label: tuple[tuple[str, str], ...], output: str) -
         for worker in workers:
             answer(worker["id"])
     elif workers:
-        columns = ("ID", "HOST", "SLOTS", "RUNNING", "CPU", "MEMORY", "LABELS", "STATE", "HEARD")
-        answer_table(columns, [_row(worker) for worker in workers])
+        answer_table(COLUMNS, [_row(worker) for worker in workers], optional=_OPTIONAL)
     else:
         say("no worker is at work here")
 
@@ -54,10 +57,19 @@ def _row(worker: Document) -> tuple[object, ...]:
         len(worker["running"]),
         _percent(worker["cpu"]),
         _percent(worker["memory"]),
+        " ".join(_percent(gpu["use"]) or "?" for gpu in worker["gpus"]),
+        " ".join(_percent(gpu["memory"]) or "?" for gpu in worker["gpus"]),
+        _short(worker["image"] or ""),
         ", ".join(f"{name}={value}" for name, value in sorted(worker["labels"].items())),
         "draining" if worker["draining"] else "working" if worker["running"] else "idle",
         age(worker["beat_at"]),
     )
+
+
+def _short(image: str) -> str:
+    """`acme.azurecr.io/team/fit@sha256:0123456789abcdef…` as `fit@0123456789ab`."""
+    name, at, digest = image.rpartition("/")[2].partition("@")
+    return f"{name}{at}{digest.removeprefix('sha256:')[:12]}"
 
 
 def _percent(part: float | None) -> str:
