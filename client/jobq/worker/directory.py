@@ -36,7 +36,7 @@ class JobDirectory:
             directory.work.mkdir()
             directory.checkpoint.mkdir()
         except OSError:
-            directory._remove()
+            shutil.rmtree(directory.root, onerror=_force)
             raise
         return directory
 
@@ -108,15 +108,11 @@ class JobDirectory:
 
     async def remove(self) -> None:
         """With all that is in it, also what the job has made unreadable."""
-        await asyncio.to_thread(self._remove)  # an empty one takes a fraction of a millisecond, a full one minutes
-
-    def _remove(self) -> None:
-        try:
-            os.rmdir(self.work)  # noqa: PTH106  # most jobs leave it empty, and this is the cheap way
-            os.rmdir(self.checkpoint)  # noqa: PTH106
-            os.rmdir(self.root)  # noqa: PTH106
+        try:  # most jobs leave it empty: that costs less than to ask a thread
+            for directory in (self.work, self.checkpoint, self.root):
+                os.rmdir(directory)  # noqa: PTH106
         except OSError:
-            shutil.rmtree(self.root, onerror=_force)
+            await asyncio.to_thread(shutil.rmtree, self.root, onerror=_force)  # a full one may take minutes
 
 
 def _read(file: Path, most: int, *, from_end: bool = False) -> bytes | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+READ_BYTES = 64 * 1024
 _OOM_KILL = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
@@ -15,13 +17,18 @@ def oom_kills() -> int:
 
     On the whole machine where the cgroup does not count; 0 where nobody does.
     """
-    file = _counter()
-    return (_read(file) or 0) if file else 0
+    counter = _counter()
+    if counter is not None:
+        with suppress(OSError):
+            return _number_in(os.pread(counter, READ_BYTES, 0).decode()) or 0
+    return 0
 
 
 @cache
-def _counter() -> Path | None:
-    return find_counter(Path("/sys/fs/cgroup"), Path("/proc"))
+def _counter() -> int | None:
+    """Open for good: it is read for each job."""
+    file = find_counter(Path("/sys/fs/cgroup"), Path("/proc"))
+    return os.open(file, os.O_RDONLY | os.O_CLOEXEC) if file else None
 
 
 def find_counter(cgroups: Path, proc: Path) -> Path | None:
@@ -43,6 +50,10 @@ def find_counter(cgroups: Path, proc: Path) -> Path | None:
 
 def _read(file: Path) -> int | None:
     with suppress(OSError):
-        if found := _OOM_KILL.search(file.read_text()):
-            return int(found[1])
+        return _number_in(file.read_text())
     return None
+
+
+def _number_in(text: str) -> int | None:
+    found = _OOM_KILL.search(text)
+    return int(found[1]) if found else None
