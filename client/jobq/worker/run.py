@@ -24,7 +24,7 @@ from jobq.core.realm import Realm
 from jobq.core.workers import WorkerRow
 from jobq.errors import BadInput, JobqError
 from jobq.model.address import Address, parse_address
-from jobq.model.job import Job, JobState, Progress
+from jobq.model.job import Job, JobState
 from jobq.model.names import new_token
 from jobq.settings import (
     Settings,
@@ -39,6 +39,7 @@ from jobq.worker.attempt import Startable
 from jobq.worker.call import IS_ASYNC
 from jobq.worker.directory import JobDirectory
 from jobq.worker.heart import Heart
+from jobq.worker.job_run import JobRunner, MakeProgram
 from jobq.worker.options import Until, WorkerOptions
 from jobq.worker.programs import CallableProgram, JobEnvironment, shell_program
 from jobq.worker.renewer import Renewer
@@ -46,7 +47,7 @@ from jobq.worker.shared_calls import SharedCalls
 from jobq.worker.slots import Slots
 from jobq.worker.supervision import Supervision
 from jobq.worker.terminal import Terminal, Writer
-from jobq.worker.ticket_run import MakeProgram, TicketRunner
+from jobq.worker.ticket_run import TicketRunner
 from jobq.worker.worker import Summary, Worker
 
 logger = logging.getLogger(__name__)
@@ -166,34 +167,26 @@ def make_worker(
     name = f"{socket.gethostname().split('.')[0][:40]}-{os.getpid()}-{new_token()[:6]}"
     environment = JobEnvironment.of_this_process(realm.name, name)
     shared = SharedCalls(options.proc, environment.importing(environment.base), terminal) if options.is_async else None
+    jobs = JobRunner(
+        realm, options, settings, _program(options, environment, shared), terminal, Supervision(), shared=shared
+    )
     runner = TicketRunner(
         realm=realm,
         options=options,
         worker=name,
-        settings=settings,
-        program=_program(options, environment, shared),
-        terminal=terminal,
+        jobs=jobs,
         slots=Slots(options.slots),
         renewer=Renewer(),
-        supervision=Supervision(),
-        telemetry=telemetry.worker(realm.name, name, slots=lambda: options.slots, running=lambda: len(runner.attempts)),
+        telemetry=telemetry.worker(realm.name, name, slots=lambda: options.slots, running=lambda: len(jobs.attempts)),
         on_end=lambda job, seconds: worker.on_end(job, seconds),
         is_ahead=lambda: worker.is_ahead(),
-        shared=shared,
     )
-
-    def running() -> list[Job]:
-        return [job for job, _ in runner.attempts.values()]
-
-    def progress() -> dict[str, Progress]:
-        told = {job.id: attempt.progress() for job, attempt in runner.attempts.values()}
-        return {job_id: how for job_id, how in told.items() if how}
 
     beat = realm.queue("0").limits.poll_seconds * BEATS_PER_POLL
     heart = Heart(
         row=WorkerRow(realm, name, options.slots, worker_labels() | dict(options.labels), worker_image()),
-        running=running,
-        progress=progress,
+        running=jobs.running,
+        progress=jobs.progress,
         on_cancel=runner.cancel,
         on_preempt=lambda job: worker.rehearse(job),
         on_drain=lambda: worker.drain(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -14,27 +13,18 @@ from typing import Any
 from jobq.core.claim import Held, claim
 from jobq.core.finish import finish, give_back, settle
 from jobq.core.lease import TicketLease
-from jobq.core.logs import log_key
-from jobq.core.payload import with_payload
 from jobq.core.ports import Delivery
 from jobq.core.realm import Realm
 from jobq.core.together import together
 from jobq.errors import BadInput, JobqError, LeaseLost, NoRoom, Unreachable
 from jobq.model.job import Job, JobState, Outcome, Reason
 from jobq.model.ticket import decode_ticket
-from jobq.model.trace import carrying
-from jobq.settings import Settings
 from jobq.telemetry import WorkerTelemetry
-from jobq.worker.attempt import Attempt, Startable
-from jobq.worker.companion import Companion
-from jobq.worker.directory import JobDirectory
+from jobq.worker.attempt import Attempt
+from jobq.worker.job_run import JobRunner
 from jobq.worker.options import WorkerOptions
-from jobq.worker.output import Output
 from jobq.worker.renewer import Renewer
-from jobq.worker.shared_calls import SharedCalls
 from jobq.worker.slots import Slots
-from jobq.worker.supervision import Supervision, boot_time
-from jobq.worker.terminal import Writer
 
 logger = logging.getLogger(__name__)
 
@@ -50,11 +40,6 @@ SUSPECT_SECONDS = 5.0
 Those that were lost together come back together; claimed together, they would use up one another's crash limit.
 """
 RETRY_SECONDS = 2.0
-
-OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
-"""What the system says when the disk is full, memory is short, or there are too many files or processes."""
-
-MakeProgram = Callable[[Job, JobDirectory], Startable]
 
 
 class End(Enum):
@@ -90,22 +75,14 @@ class TicketRunner:
     realm: Realm
     options: WorkerOptions
     worker: str
-    settings: Settings
-    """How to reach the realm from another process."""
-    program: MakeProgram
-    terminal: Writer | None
+    jobs: JobRunner
     slots: Slots
     renewer: Renewer
-    supervision: Supervision
     telemetry: WorkerTelemetry
     on_end: Callable[[Job | None, float], None]
     """Told of each recorded end (None: the job is gone, or another worker's now), with the attempt's seconds."""
     is_ahead: Callable[[], bool]
     """Whether jobs are so short of late that tickets are received ahead."""
-    shared: SharedCalls | None = None
-    """Where calls of an async function run."""
-    attempts: dict[str, tuple[Job, Attempt]] = field(default_factory=dict)
-    started: int = 0
     cancelled: set[str] = field(default_factory=set)
     """Jobs to be cancelled that do not run here; they may wait for a slot."""
     unclaimed: int = 0
@@ -131,14 +108,14 @@ class TicketRunner:
 
     def cancel(self, job_id: str) -> None:
         """Stop a job that runs; one that is claimed and waits for a slot is not started."""
-        if job_id in self.attempts:
-            self.attempts[job_id][1].stop(Reason.CANCELLED)
+        if job_id in self.jobs.attempts:
+            self.jobs.attempts[job_id][1].stop(Reason.CANCELLED)
         else:
             self.cancelled.add(job_id)
 
     def preempt(self, job_id: str) -> None:
-        if job_id in self.attempts:
-            self.attempts[job_id][1].stop(Reason.PREEMPTED)
+        if job_id in self.jobs.attempts:
+            self.jobs.attempts[job_id][1].stop(Reason.PREEMPTED)
 
     async def _run(self, lane: str, lease: TicketLease, mine: set[Attempt]) -> None:
         turn, count = _Turn(self._suspects), jobs_in(lease.delivery)
@@ -215,7 +192,8 @@ class TicketRunner:
                 if self.slots.is_closed or job.id in self.cancelled:
                     self.cancelled.discard(job.id)
                     return await self._give_back(held, job)
-                outcome = await self._attempt(held, job, mine, span.traceparent)
+                outcome = await self.jobs.run(job, held.lease, mine, span.traceparent)
+                self.is_in_trouble = False
             except NoRoom as error:
                 self.trouble, self.is_in_trouble = error, True
                 return await self._give_back(held, job)
@@ -232,54 +210,6 @@ class TicketRunner:
     async def _give_back(self, held: Held, job: Job) -> End:
         await give_back(self.realm, held, [job])
         return End.RECORDED
-
-    async def _attempt(self, held: Held, job: Job, mine: set[Attempt], traceparent: str) -> Outcome | None:
-        """Raises NoRoom where this machine could not start it, which is not the job's fault."""
-        output = Output(
-            self.realm.stack.blobs,
-            log_key(self.realm.name, job.id, job.attempt),
-            f"[{job.id}] ".encode(),
-            self.terminal,
-        )
-        attempt = Attempt(
-            job,
-            output,
-            self.options.grace,
-            self.supervision,
-            lambda: held.lease.seconds_left,
-            self.options.emulate_tty,
-        )
-        self.started += 1
-        mine.add(attempt)
-        self.attempts[job.id] = (job, attempt)
-        directory = None
-        try:
-            directory = JobDirectory.make()
-            whole = carrying(await with_payload(self.realm, job), traceparent)
-            program = self.program(whole, directory)
-            attempt.companion = self._companion(whole, directory, held)
-            outcome = await attempt.run(program, directory)
-            self.is_in_trouble = False
-            return outcome
-        except BadInput as error:
-            return Outcome(Reason.UNDECODABLE, message=str(error))
-        except Unreachable as error:  # its payload, or its checkpoint
-            raise NoRoom(str(error)) from error
-        except OSError as error:
-            if error.errno in OF_THE_MACHINE:
-                raise NoRoom(f"{error}: this machine has no room to start a job") from error
-            return Outcome(Reason.EXIT, message=f"could not be started: {error}")
-        finally:
-            mine.discard(attempt)
-            del self.attempts[job.id]
-            if directory:
-                await directory.remove()
-
-    def _companion(self, job: Job, directory: JobDirectory, held: Held) -> Companion:
-        def until() -> float:
-            return boot_time(held.lease.seconds_left)
-
-        return Companion(self.realm, self.settings, job, directory, self.supervision, until)
 
     async def _record(self, held: Held, job: Job, outcome: Outcome) -> Job | None:
         """Until it is stored, for as long as the lease holds."""

@@ -94,18 +94,15 @@ class Worker:
             finally:
                 for task in tasks:
                     task.cancel()
-                await self.runner.supervision.close()
-                if self.runner.shared:
-                    await self.runner.shared.close()
+                await self.runner.jobs.close()
         await self.heart.leave()
-        self.summary.started = self.runner.started
+        self.summary.started = self.runner.jobs.started
         return self.summary
 
     def stop(self, reason: Reason = Reason.PREEMPTED) -> None:
         """Take nothing new, stop what runs (it goes back to the queue) and end."""
         self.drain()
-        for _, attempt in list(self.runner.attempts.values()):
-            attempt.stop(reason)
+        self.runner.jobs.stop(reason)
 
     def preempt(self, grace: timedelta | None) -> None:
         """The machine goes, in so long: what runs goes back to the queue. What then, the options say."""
@@ -113,8 +110,7 @@ class Worker:
             self.drain()
         self._is_paused = True
         self.runner.slots.close()
-        for _, attempt in list(self.runner.attempts.values()):
-            attempt.stop(Reason.PREEMPTED, grace)
+        self.runner.jobs.stop(Reason.PREEMPTED, grace)
 
     def rehearse(self, job_id: str) -> None:
         """Preempt one job; or EVERYTHING, and then go on as when the end of the machine is withdrawn."""
@@ -140,8 +136,7 @@ class Worker:
 
     def kill(self) -> None:
         """At once: nothing of a job goes on, and its ticket comes back when its lease ends."""
-        for _, attempt in list(self.runner.attempts.values()):
-            attempt.abandon()
+        self.runner.jobs.abandon()
 
     def drain(self) -> None:
         """Take nothing new; what runs goes on."""
@@ -171,7 +166,7 @@ class Worker:
     async def _fetch(self, tickets: asyncio.TaskGroup) -> None:
         limits = self._lanes.limits
         pace = Pace(limits.poll_seconds, limits.idle_poll_seconds, random=self.realm.random)
-        while not self._stopping.is_set() and not (self.options.one and self.runner.started):
+        while not self._stopping.is_set() and not (self.options.one and self.runner.jobs.started):
             try:
                 if trouble := self.runner.trouble:
                     self.runner.trouble = None
@@ -239,7 +234,7 @@ class Worker:
         """Jobs to hold beyond those that run."""
         if self._job_seconds is None or self.options.one:
             return 0.0
-        running = [attempt.created_at for _, attempt in self.runner.attempts.values()]
+        running = [attempt.created_at for _, attempt in self.runner.jobs.attempts.values()]
         if len(running) >= self.runner.slots.size and time.monotonic() - max(running) > AHEAD_SECONDS:
             return 0.0  # jobs were short, but those that run now are not: others may have what waits
         return min(MOST_AHEAD, self.runner.slots.size * AHEAD_SECONDS / max(self._job_seconds, 0.001))
