@@ -37,6 +37,7 @@ def job_document(job: Job, progress: Progress | None = None) -> Document:
         "env_names": sorted(spec.env),
         "tags": list(spec.tags),
         "lanes": list(spec.lanes),
+        "files": spec.files or None,
         "cancel_requested": job.cancel_requested,
         "worker": job.worker or None,
         "seconds": job.seconds or None,

@@ -105,6 +105,7 @@ def values_of(job: Job) -> dict[str, Value]:
         "payload_blob": job.payload_blob,
         "tags": dumps(list(spec.tags)) if spec.tags else "",
         "lanes": dumps(list(spec.lanes)) if spec.lanes != (DEFAULT_LANE,) else "",
+        "files": spec.files,
         "limits": dumps(limits) if (limits := limits_to_json(spec.limits)) else "",
         "worker": job.worker,
         "reason": job.reason.value if job.reason else "",
@@ -157,6 +158,7 @@ def job_of(row: Row) -> Job:
         tags=tuple(_json(get("tags")) or ()),
         lanes=tuple(_json(get("lanes")) or (DEFAULT_LANE,)),
         limits=limits_from_json(_json(get("limits")) or {}),
+        files=str(get("files", "")),
     )
     return Job(
         id=str(row.values["id"]),

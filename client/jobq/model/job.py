@@ -73,6 +73,8 @@ class Spec:
     tags: tuple[str, ...] = ()
     lanes: tuple[str, ...] = (DEFAULT_LANE,)
     limits: Limits = DEFAULT_LIMITS
+    files: str = ""
+    """The stored name of the manifest of the files that are in its directory when it starts; see `model.files`."""
 
     @property
     def title(self) -> str:

@@ -69,6 +69,7 @@ def _merged(own: Spec, given: Mapping[str, object], defaults: Spec) -> Spec:
         tags=tags,
         lanes=own.lanes if "lane" in given or "lanes" in given else defaults.lanes,
         limits=limits,
+        files=own.files or defaults.files,
     )
 
 
