@@ -26,6 +26,7 @@ from jobq.model.names import new_token
 from jobq.settings import Settings, inherited_environment, read_settings
 from jobq.worker.attempt import Program
 from jobq.worker.directory import JobDirectory
+from jobq.worker.files import JobFiles
 from jobq.worker.heart import Heart
 from jobq.worker.options import Until, WorkerOptions
 from jobq.worker.programs import CallableProgram, JobEnvironment, shell_program
@@ -133,6 +134,7 @@ def make_worker(realm: Realm, options: WorkerOptions, terminal: Writer | None = 
         slots=Slots(options.slots),
         renewer=Renewer(),
         supervision=Supervision(),
+        files=JobFiles(realm),
         on_end=lambda job, seconds: worker.on_end(job, seconds),
         is_ahead=lambda: worker.is_ahead(),
     )

@@ -24,6 +24,7 @@ from jobq.model.job import Job, JobState, Outcome, Reason
 from jobq.model.ticket import decode_ticket
 from jobq.worker.attempt import Attempt, Program
 from jobq.worker.directory import JobDirectory
+from jobq.worker.files import JobFiles
 from jobq.worker.options import WorkerOptions
 from jobq.worker.output import Output
 from jobq.worker.renewer import Renewer
@@ -90,6 +91,7 @@ class TicketRunner:
     slots: Slots
     renewer: Renewer
     supervision: Supervision
+    files: JobFiles
     on_end: Callable[[Job | None, float], None]
     """Told of each recorded end (None: the job is gone, or another worker's now), with the attempt's seconds."""
     is_ahead: Callable[[], bool]
@@ -241,6 +243,8 @@ class TicketRunner:
         directory = None
         try:
             directory = JobDirectory.make()
+            if job.spec.files:
+                await self.files.copy_to(directory.work, job.spec.files)
             program = self.program(await with_payload(self.realm, job), directory)
             outcome = await attempt.run(program, directory)
             self.is_in_trouble = False

@@ -94,6 +94,7 @@ class Worker:
                 for task in tasks:
                     task.cancel()
                 await self.runner.supervision.close()
+                self.runner.files.close()
         await self.heart.leave()
         self.summary.started = self.runner.started
         return self.summary
