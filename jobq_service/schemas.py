@@ -52,6 +52,7 @@ class NewJob(_Asked):
     backoff: str = Field("1s..5m", description="the wait before the first retry, and the longest")
     retry_on: list[str] = Field([], max_length=20, description="such as `oom` or `exit:75`; empty: any failure")
     no_retry_on: list[str] = Field([], max_length=20, description="also of `lost` and `preempted`")
+    files: str = Field("", description="the name of a manifest that is stored: the files in the job's directory")
 
 
 class Push(_Asked):
@@ -72,6 +73,19 @@ class PushedJob(_Answered):
 class Pushed(_Answered):
     batch: str
     results: list[PushedJob] = Field(description="in the order of the jobs")
+
+
+class AskedFiles(_Asked):
+    names: list[str] = Field([], max_length=MAX_JOBS, description="of manifests and pieces: `yyyymm-` and a SHA-256")
+
+
+class MissingFiles(_Answered):
+    missing: list[str]
+
+
+class StoredFile(_Answered):
+    name: str
+    size: int
 
 
 class Counts(_Answered):
@@ -121,6 +135,7 @@ class Job(_Answered):
     attempts: int
     tags: list[str]
     lanes: list[str]
+    files: str | None
     progress: Progress | None = Field(None, description="of a running job that tells, in the answer for one job only")
     output_tail: str
     result: Any = None

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from jobq.core import logs, operate, pause, status, workers
+from jobq.core import files, logs, operate, pause, status, workers
 from jobq.core.documents import (
     Document,
     job_document,
@@ -63,6 +63,14 @@ class RealmApi:
         """`id, status (queued | exists | refused), state, error` for each job, in order. See `jobq.core.push`."""
         push = Push(self.realm, batch, if_exists, chunk, token)
         return [pushed_document(pushed) for pushed in await push.run(jobs)]
+
+    async def missing_files(self, names: Sequence[str]) -> list[str]:
+        """Which of these manifests and pieces are not stored."""
+        return await files.missing_files(self.realm, names)
+
+    async def put_files(self, contents: files.Contents) -> None:
+        """Store manifests and pieces by their names. Raises BadInput for bytes that are not what the name says."""
+        await files.put_files(self.realm, contents)
 
     async def status(self) -> Document:
         """`realm`, the six counts, `workers`; and the six counts by lane, tag and batch."""
