@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from os import PathLike, fspath
 from types import TracebackType
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ from jobq.model.retry import Backoff, cause
 from jobq.model.submission import new_command, parse_object
 from jobq.model.wire import env_from_json
 from jobq.settings import read_settings
+from jobq.shipping import pack, ship
 from jobq.waiting import Standing, Target, wait_for
 
 Task = str | Mapping[str, Any]
@@ -99,6 +101,7 @@ class Client:
         tags: Sequence[str] = (),
         lane: str | int = DEFAULT_LANE,
         env: Mapping[str, str] | None = None,
+        files: Sequence[str | PathLike[str]] = (),
         num_retries: int = 0,
         backoff: str = "",
         retry_on: Sequence[str] = (),
@@ -109,16 +112,22 @@ class Client:
     ) -> Batch:
         """Store the jobs; what is counted as queued is durable. The options hold for jobs that say nothing else.
 
+        `files`, and folders with all in them, are in each job's directory under the relative paths given.
+
         Ids come from `batch` and position, so an interrupted push is completed by the same call with the same batch.
         Raises BadInput, naming the job, before anything is pushed.
         """
         if isinstance(jobs, (str, Mapping)):
             raise BadInput("push takes a list of jobs, also for one job")
+        if isinstance(files, (str, PathLike)):
+            raise BadInput("files are a list of paths, also for one file")
         name = batch_name(batch) if batch else new_batch()
+        shipment = pack([fspath(file) for file in files])
         defaults = Spec(
             env=env_from_json(dict(env or {})),
             tags=_tags(tags),
             lanes=(lane_name(lane),),
+            files=shipment.name,
             limits=replace(
                 DEFAULT_LIMITS,
                 retries=num_retries,
@@ -129,6 +138,7 @@ class Client:
             ),
         )
         new = [_new_job(task, position, name, defaults) for position, task in enumerate(jobs, 1)]
+        ship(self._backend, shipment)
         done = self._backend.push(new, batch=name, if_exists=IfExists(if_exists), chunk=chunk, token=new_token())
         statuses = [result["status"] for result in done]
         refused = tuple(result for result in done if result["status"] == "refused")
