@@ -187,7 +187,7 @@ class CancelMany(Filter, Cancel):
 
 
 class Sweep(_Asked):
-    repair: bool = Field(False, description="also queue again whatever no worker holds")
+    repair: bool = Field(False, description="also queue again whatever no worker holds, and remove files without jobs")
 
 
 class Refusal(_Answered):
@@ -207,3 +207,4 @@ class Swept(_Answered):
     dead_workers: int
     dead_letters: int
     repaired: int
+    files: int

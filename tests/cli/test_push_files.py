@@ -231,3 +231,15 @@ def test_no_files_are_no_question(backend: Backend, meter: Meter) -> None:
     assert pack([]).name == ""
     assert ship(backend, pack([])) == 0
     assert meter.total() == 0
+
+
+def test_repair_removes_files_that_no_job_names_and_says_so(terminal: Terminal) -> None:
+    terminal("push", "--file", "data", "-c", "true", "--id", "j")
+    old = [path.rename(path.with_name(f"202501{path.name[6:]}")) for path in stored()[:2]]
+
+    assert terminal("sweep").code == 0
+    assert [path for path in old if path.exists()] == old
+
+    assert "removed 2 files that no job names" in terminal("sweep", "--repair").err
+    assert [path for path in old if path.exists()] == []
+    assert "removed" not in terminal("sweep", "--repair").err

@@ -1,12 +1,14 @@
-"""Files shipped with jobs: manifests that may be a stranger's, names that say what their bytes are."""
+"""Files shipped with jobs: manifests that may be a stranger's, names that say what their bytes are, and their end."""
 
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
-from jobq.core.files import get_file, missing_files, put_files
+from jobq.core.files import forget_files, get_file, missing_files, put_files
+from jobq.core.operate import remove
 from jobq.core.rows import job_of
 from jobq.errors import BadInput
 from jobq.model.files import File, Manifest, digest_of, file_path, name_in
@@ -134,3 +136,27 @@ async def test_push_that_names_files_that_are_not_there_stores_nothing() -> None
         await world.push(NewJob("b-1", Spec(command="true")), NewJob("b-2", Spec(command="true", files=stored(b"m"))))
 
     assert await jobs_in(world.realm) == {}
+
+
+async def test_files_of_past_months_go_when_no_job_names_them() -> None:
+    # Given files of January, which a job names, and of February, which none does
+    world = World()
+    january, piece, february = stored(b"m"), stored(b"p"), stored(b"m", "202602")
+    await put_files(world.realm, {january: lambda: b"m", piece: lambda: b"p", february: lambda: b"m"})
+    await world.stack.blobs.put("file/proof/not-ours", b"")
+    await world.stack.blobs.put(f"file/other/{january}", b"m")
+    await world.push(NewJob("b-1", Spec(command="true", files=january)))
+
+    # When it is March, then nothing goes: a push of February may still be under way
+    world.clock.move(by=timedelta(days=31 + 28 + 30))
+    assert await forget_files(world.realm) == 0
+
+    # When it is April
+    world.clock.move(by=timedelta(days=1))
+    assert await forget_files(world.realm) == 1
+    assert await missing_files(world.realm, [january, piece, february]) == [february]
+
+    # When the job is gone, too
+    await remove(world.realm, "b-1")
+    assert await forget_files(world.realm) == 2
+    assert await world.stack.blobs.list("file/") == [f"file/other/{january}", "file/proof/not-ours"]

@@ -146,18 +146,20 @@ class RealmApi:
         return await self._each(self._narrowed(chosen), lambda job_id: operate.leave_lane(self.realm, job_id, lane))
 
     async def sweep(self, *, repair: bool = False) -> Document:
-        """`outbox_rows, folded, dead_workers, dead_letters, repaired`.
+        """`outbox_rows, folded, dead_workers, dead_letters, repaired, files`.
 
-        `repair` also queues again whatever no worker holds.
+        `repair` also queues again whatever no worker holds, and removes files that no job names any more.
         """
         swept = await sweep(self.realm, patience=NO_DELAY if repair else PATIENCE)
         repaired = await repair_orphans(self.realm) if repair else 0
+        forgotten = await files.forget_files(self.realm) if repair else 0
         return {
             "outbox_rows": swept.outbox_rows,
             "folded": swept.folded,
             "dead_workers": swept.dead_workers,
             "dead_letters": swept.dead_letters,
             "repaired": repaired,
+            "files": forgotten,
         }
 
     async def _narrowed(self, selection: Selection, *states: JobState) -> AsyncIterator[str]:

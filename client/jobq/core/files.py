@@ -1,15 +1,24 @@
-"""Files shipped with jobs, in the blob store: manifests and pieces, under names that say what their bytes are."""
+"""Files shipped with jobs, in the blob store: manifests and pieces, under names that say what their bytes are.
+
+They stay when jobs are removed, since others may use them. A month's go together, when no job names that month any
+more: a push names the month that it began in, so nobody counts on what is in a past one.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 
+from jobq.core.listing import Filter, each_job
 from jobq.core.realm import Realm
 from jobq.core.together import together
 from jobq.errors import BadInput
-from jobq.model.files import is_named_by
+from jobq.model.files import is_named_by, month_of
 from jobq.model.names import content_name
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 8
 """Requests at the same time; each may hold a piece."""
@@ -63,6 +72,33 @@ async def check_stored(realm: Realm, names: Iterable[str]) -> None:
             f"the files {missing[0]} that a job names are not stored in {realm.address}; "
             "push them with --file, or store them first"
         )
+
+
+async def forget_files(realm: Realm) -> int:
+    """Remove the files of past months that no job names; how many. Reads every job."""
+    first = _month_before(realm.now())
+    old = [key for key in await realm.stack.blobs.list(_prefix(realm)) if _month(key) < first]
+    if not old:
+        return 0
+    named = {_month(job.spec.files) async for job in each_job(realm, Filter()) if job.spec.files}
+    gone = [key for key in old if _month(key) not in named]
+    await together(_delete(realm, gone[start::AT_ONCE]) for start in range(AT_ONCE))
+    logger.info("removed %d files of past months that no job names", len(gone))
+    return len(gone)
+
+
+def _month_before(now: datetime) -> str:
+    """From this one on, files may be stored whose jobs are still to come."""
+    return month_of(now.replace(day=1) - timedelta(days=1))
+
+
+def _month(name: str) -> str:
+    return name.rpartition("/")[2].partition("-")[0]
+
+
+async def _delete(realm: Realm, keys: Iterable[str]) -> None:
+    for key in keys:
+        await realm.stack.blobs.delete(key)
 
 
 def _checked(name: str, read: Callable[[], bytes]) -> bytes:
