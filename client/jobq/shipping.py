@@ -94,11 +94,11 @@ def _found(text: str) -> Iterator[tuple[str, Path]]:
     if not text:
         raise BadInput("a file to ship has an empty name")
     path, source = file_path(PurePath(text).as_posix()), Path(text)
-    if not source.is_dir():
+    with _readable(path or "."):
+        below = sorted(_files_below(source)) if source.is_dir() else None
+    if below is None:
         yield path, source
         return
-    with _readable(path or "."):
-        below = sorted(_files_below(source))
     if not below:
         raise BadInput(f"the folder {text!r} has no file in it")
     for file in below:

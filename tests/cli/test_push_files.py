@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -158,18 +157,21 @@ def test_what_cannot_be_shipped_is_refused_in_one_sentence(given: list[str], say
     assert not Path("q").exists()
 
 
-def test_file_that_cannot_be_read_is_refused(monkeypatch: pytest.MonkeyPatch, terminal: Terminal) -> None:
-    opened = Path.open
+@pytest.mark.parametrize("given", ["train.py", "data/my table", "data"])
+def test_file_that_cannot_be_read_is_refused(given: str, folder: Path, terminal: Terminal) -> None:
+    Path("train.py").chmod(0)
+    Path("data").chmod(0)
+    for above in folder.parents:
+        if "pytest-" in str(above):
+            above.chmod(0o755)
+    os.seteuid(os.getuid() or 65534)  # root may read all
+    try:
+        answer = terminal("push", "--file", given, "-c", "true")
+    finally:
+        os.seteuid(os.getuid())
+        Path("data").chmod(0o755)
 
-    def refuse(path: Path, *mode: Any, **more: Any) -> Any:  # as for everybody but root
-        if path.name == "train.py":
-            raise PermissionError(13, "Permission denied")
-        return opened(path, *mode, **more)
-
-    monkeypatch.setattr(Path, "open", refuse)
-    answer = terminal("push", "--file", "train.py", "-c", "true")
-
-    assert (answer.code, answer.err) == (2, "error: cannot read the file 'train.py': Permission denied\n")
+    assert (answer.code, answer.err) == (2, f"error: cannot read the file {given!r}: Permission denied\n")
 
 
 def test_file_that_changes_while_it_is_pushed_is_refused_and_nothing_is_pushed(backend: Backend) -> None:
