@@ -26,7 +26,7 @@ logger = logging.getLogger("jobq.functions")
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
-@app.route("api/enqueue/{*rest}", methods=["POST"])
+@app.route("api/enqueue/{*rest}", methods=["POST", "PUT"])
 async def enqueue(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     return await _serve(req, context)
 

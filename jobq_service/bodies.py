@@ -14,6 +14,7 @@ from jobq_service.problems import explain
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+BYTES = "application/octet-stream"
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -91,5 +92,5 @@ def inflate(body: bytes, limit: int) -> bytes:
 def _too_large(limit: int) -> TooLarge:
     return TooLarge(
         f"the body is over {limit:,} bytes, the most that is taken here (inflated, too); "
-        "send the jobs in several requests under the same batch"
+        "send jobs in several requests under the same batch, a file in pieces"
     )

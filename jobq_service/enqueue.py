@@ -1,4 +1,4 @@
-"""`/api/enqueue`: pushes. What is answered as queued is durable."""
+"""`/api/enqueue`: pushes, and the files that go with them. What is answered as queued is durable."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from starlette.responses import Response
 
 from jobq.errors import BadInput
 from jobq.model.job import PushStatus
+from jobq.model.names import content_name
 from jobq_service.answers import answer
-from jobq_service.bodies import JSON, NDJSON, media_type, read_text
-from jobq_service.openapi import Responses, body, problems
+from jobq_service.bodies import BYTES, JSON, NDJSON, media_type, read_body, read_model, read_text
+from jobq_service.openapi import BINARY, Responses, body, problems
 from jobq_service.realms import Api
-from jobq_service.schemas import NewJob, Push, Pushed
+from jobq_service.schemas import AskedFiles, MissingFiles, NewJob, Push, Pushed, StoredFile
 from jobq_service.submissions import from_json, from_ndjson
 
 router = APIRouter(prefix="/api/enqueue", tags=["enqueue"])
@@ -51,3 +52,30 @@ async def push(
     )
     is_refused = any(result["status"] == PushStatus.REFUSED for result in results)
     return answer({"batch": options.batch, "results": results}, 207 if is_refused else 200)
+
+
+@router.post(
+    "/{realm}/files",
+    summary="Which files are not stored yet",
+    response_model=MissingFiles,
+    responses=problems(400, 413, 415),
+    openapi_extra=body({JSON: AskedFiles}),
+)
+async def missing_files(api: Api, request: Request) -> Response:
+    asked = await read_model(request, AskedFiles)
+    return answer({"missing": await api.missing_files(asked.names)})
+
+
+@router.put(
+    "/{realm}/files/{name}",
+    summary="Store a piece of a file, or a manifest",
+    response_model=StoredFile,
+    responses=problems(400, 413, 415),
+    openapi_extra=BINARY,
+)
+async def put_file(api: Api, request: Request, name: str) -> Response:
+    content_name(name)
+    media_type(request, BYTES)
+    data = await read_body(request)
+    await api.put_files({name: lambda: data})
+    return answer({"name": name, "size": len(data)})

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobq.errors import BadInput
 from jobq.settings import PRIVILEGES
-from jobq_service.bodies import JSON, NDJSON
+from jobq_service.bodies import BYTES, JSON, NDJSON
 from jobq_service.problems import problem
 
 KEY_HEADER = "x-functions-key"
@@ -130,10 +130,12 @@ def _bad_type(headers: Headers) -> Response | None:
     given = headers.get("content-type")
     if given is None and not has_body:
         return None
-    if (given or "").partition(";")[0].strip().lower() in (JSON, NDJSON):
+    if (given or "").partition(";")[0].strip().lower() in (JSON, NDJSON, BYTES):
         return None
     return problem(
-        415, f"send a body as {JSON} or {NDJSON} (header Content-Type)", headers={"accept": f"{JSON}, {NDJSON}"}
+        415,
+        f"send a body as {JSON} or {NDJSON}, a file as {BYTES} (header Content-Type)",
+        headers={"accept": f"{JSON}, {NDJSON}, {BYTES}"},
     )
 
 

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from jobq import __version__
 from jobq_service import schemas
+from jobq_service.bodies import BYTES
 from jobq_service.problems import MEDIA_TYPE
 
 URL = "/api/status/openapi.json"
@@ -20,6 +21,7 @@ _REF = "#/components/schemas/{model}"
 _ASKED = (
     schemas.Push,
     schemas.NewJob,
+    schemas.AskedFiles,
     schemas.Cancel,
     schemas.CancelMany,
     schemas.Filter,
@@ -42,6 +44,12 @@ def body(models: dict[str, type[BaseModel]], *, required: bool = True) -> dict[s
     """For a route's `openapi_extra`: the body, by media type, read by the route itself."""
     content = {kind: {"schema": {"$ref": _REF.format(model=model.__name__)}} for kind, model in models.items()}
     return {"requestBody": {"required": required, "content": content}}
+
+
+BINARY: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {BYTES: {"schema": {"type": "string", "format": "binary"}}}}
+}
+"""As `body`, of bytes as they are."""
 
 
 def describe(app: FastAPI) -> None:

@@ -56,6 +56,7 @@ class NewJob(_Asked):
     retry_on: list[str] = Field([], max_length=20, description="such as `oom` or `exit:75`; empty: any failure")
     no_retry_on: list[str] = Field([], max_length=20, description="also of `lost` and `preempted`")
     traceparent: str | None = Field(None, description="the trace that its attempts continue (W3C Trace Context)")
+    files: str = Field("", description="the name of a manifest that is stored: the files in the job's directory")
 
 
 class Push(_Asked):
@@ -76,6 +77,19 @@ class PushedJob(_Answered):
 class Pushed(_Answered):
     batch: str
     results: list[PushedJob] = Field(description="in the order of the jobs")
+
+
+class AskedFiles(_Asked):
+    names: list[str] = Field([], max_length=MAX_JOBS, description="of manifests and pieces: `yyyymm-` and a SHA-256")
+
+
+class MissingFiles(_Answered):
+    missing: list[str]
+
+
+class StoredFile(_Answered):
+    name: str
+    size: int
 
 
 class Counts(_Answered):
@@ -125,6 +139,7 @@ class Job(_Answered):
     attempts: int
     tags: list[str]
     lanes: list[str]
+    files: str | None
     progress: Progress | None = Field(None, description="of a running job that tells")
     output_tail: str
     result: Any = None
@@ -202,7 +217,7 @@ class CancelMany(Filter, Cancel):
 
 
 class Sweep(_Asked):
-    repair: bool = Field(False, description="also queue again whatever no worker holds")
+    repair: bool = Field(False, description="also queue again whatever no worker holds, and remove files without jobs")
 
 
 class Refusal(_Answered):
@@ -222,3 +237,4 @@ class Swept(_Answered):
     dead_workers: int
     dead_letters: int
     repaired: int
+    files: int

@@ -22,7 +22,15 @@ LAYERS = {
     "jobq.model": ("jobq.model", "jobq.errors"),
     "jobq.errors": (),
 }
-CLIENT = ("jobq.__version__", "jobq.backend", "jobq.client", "jobq.direct", "jobq.http", "jobq.waiting")
+CLIENT = (
+    "jobq.__version__",
+    "jobq.backend",
+    "jobq.client",
+    "jobq.direct",
+    "jobq.http",
+    "jobq.shipping",
+    "jobq.waiting",
+)
 """What the command line shares with the Python client."""
 
 

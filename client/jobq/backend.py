@@ -15,6 +15,7 @@ from jobq.model.job import IfExists, NewJob
 if TYPE_CHECKING:
     from jobq.core.api import Selection
     from jobq.core.documents import Document
+    from jobq.core.files import Contents
     from jobq.core.listing import Filter
     from jobq.model.address import Address
     from jobq.settings import Settings
@@ -36,6 +37,14 @@ class Backend(Protocol):
 
         Safe to repeat with the same ids; with the same `token` (one per push) what it stored itself counts as queued.
         """
+        ...
+
+    def missing_files(self, names: Sequence[str]) -> list[str]:
+        """Which of these manifests and pieces (see `model.files`) are not stored."""
+        ...
+
+    def put_files(self, contents: Contents) -> None:
+        """Store them, several at a time; when it returns, all are stored. Safe to repeat."""
         ...
 
     def status(self) -> Document: ...

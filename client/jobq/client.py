@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from os import PathLike, fspath
 from types import TracebackType
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -34,6 +35,7 @@ from jobq.model.retry import Backoff, cause
 from jobq.model.submission import new_command, parse_object
 from jobq.model.wire import env_from_json
 from jobq.settings import read_settings, read_telemetry_settings
+from jobq.shipping import Shipment, pack, ship
 from jobq.telemetry import PushSpan, Telemetry, open_telemetry
 from jobq.waiting import Standing, Target, wait_for
 
@@ -121,6 +123,7 @@ class Client:
         tags: Sequence[str] = (),
         lane: str | int = DEFAULT_LANE,
         env: Mapping[str, str] | None = None,
+        files: Sequence[str | PathLike[str]] = (),
         num_retries: int = 0,
         backoff: str = "",
         retry_on: Sequence[str] = (),
@@ -132,12 +135,15 @@ class Client:
     ) -> Batch:
         """Store the jobs; what is counted as queued is durable. The options hold for jobs that say nothing else.
 
+        `files`, and folders with all in them, are in each job's directory under the relative paths given.
+
         Ids come from `batch` and position, so an interrupted push is completed by the same call with the same batch.
         Raises BadInput, naming the job, before anything is pushed.
         """
         if isinstance(jobs, (str, Mapping)):
             raise BadInput("push takes a list of jobs, also for one job")
         name = batch_name(batch) if batch else new_batch()
+        shipment = _packed(files)
         defaults = _defaults(
             tags=tags,
             lane=lane,
@@ -151,8 +157,9 @@ class Client:
         )
         whole = Listing(jobs, 0)
         with self._span(name) as span:
-            defaults = replace(defaults, traceparent=span.traceparent)
+            defaults = replace(defaults, files=shipment.name, traceparent=span.traceparent)
             new = [_new_job(task, position, whole, name, defaults)[0] for position, task in enumerate(jobs, 1)]
+            ship(self._backend, shipment)
             done = self._backend.push(new, batch=name, if_exists=IfExists(if_exists), chunk=chunk, token=new_token())
             span.answered(done)
         statuses = [result["status"] for result in done]
@@ -166,6 +173,7 @@ class Client:
         workers: int = 1,
         already_done: Done | None = None,
         batch: str = "",
+        files: Sequence[str | PathLike[str]] = (),
         chunk: int = 1,
         if_exists: IfThere = "skip",
         **options: Unpack[JobOptions],
@@ -183,10 +191,12 @@ class Client:
         if workers < 1:
             raise BadInput(f"{workers} workers cannot push")
         name, token = batch_name(batch) if batch else new_batch(), new_token()
+        shipment = _packed(files)
         listings = [Listing(source, number if len(sources) > 1 else 0) for number, source in enumerate(sources, 1)]
         mode = IfExists(if_exists)
         with self._span(name) as span:
-            defaults = replace(_defaults(**options), traceparent=span.traceparent)
+            defaults = replace(_defaults(**options), files=shipment.name, traceparent=span.traceparent)
+            ship(self._backend, shipment)
 
             def push(jobs: Sequence[NewJob]) -> list[Document]:
                 done = self._backend.push(jobs, batch=name, if_exists=mode, chunk=chunk, token=token)
@@ -294,6 +304,12 @@ def run_worker(queue: str = "", handler: Callable[..., Any] | str | None = None,
     settings = read_settings(queue=queue)
     address = direct_address(parse_address(settings.address_text()), settings)
     return run(str(address), handler=handler, **options)
+
+
+def _packed(files: Sequence[str | PathLike[str]]) -> Shipment:
+    if isinstance(files, (str, PathLike)):
+        raise BadInput("files are a list of paths, also for one file")
+    return pack([fspath(file) for file in files])
 
 
 def _defaults(

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from jobq import connect
 from jobq.core.api import RealmApi, Selection, list_realms
 from jobq.core.documents import Document
+from jobq.core.files import Contents
 from jobq.core.listing import Filter
 from jobq.core.realm import Realm
 from jobq.model.address import Address, Backend
@@ -44,6 +45,12 @@ class DirectBackend:
         token: str = "",
     ) -> list[Document]:
         return self._ask(lambda api: api.push(jobs, batch=batch, if_exists=if_exists, chunk=chunk, token=token))
+
+    def missing_files(self, names: Sequence[str]) -> list[str]:
+        return self._ask(lambda api: api.missing_files(names))
+
+    def put_files(self, contents: Contents) -> None:
+        self._ask(lambda api: api.put_files(contents))
 
     def status(self) -> Document:
         return self._ask(RealmApi.status)

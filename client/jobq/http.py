@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,15 @@ from jobq.model.wire import dumps, spec_to_json
 if TYPE_CHECKING:
     from jobq.core.api import Selection
     from jobq.core.documents import Document
+    from jobq.core.files import Contents
     from jobq.core.listing import Filter
 
 MAX_JOBS = 1000
 MAX_BYTES = 4_000_000
 """Of one push request: the service takes 8 MiB, and a job is never cut in two."""
+
+UPLOADS = 4
+"""At the same time; each holds a piece of a file."""
 
 
 class HttpBackend:
@@ -56,6 +61,28 @@ class HttpBackend:
                 raise Unreachable(f"the service answered for {len(answer.get('results', ()))} of {len(part)} jobs")
             results += answer["results"]
         return results
+
+    def missing_files(self, names: Sequence[str]) -> list[str]:
+        missing: list[str] = []
+        for start in range(0, len(names), MAX_JOBS):
+            asked = {"names": names[start : start + MAX_JOBS]}
+            answer = self._calls.ask("POST", f"enqueue/{self._realm}/files", body=asked)
+            if not isinstance(answer.get("missing"), list):
+                raise Unreachable("the service did not say which files are missing; is it as new as this jobq?")
+            missing += answer["missing"]
+        return missing
+
+    def put_files(self, contents: Contents) -> None:
+        with ThreadPoolExecutor(UPLOADS) as threads:
+            try:
+                for _ in threads.map(self._put_file, contents, contents.values()):
+                    pass
+            except BaseException:
+                threads.shutdown(cancel_futures=True)
+                raise
+
+    def _put_file(self, name: str, read: Callable[[], bytes]) -> None:
+        self._calls.upload(f"enqueue/{self._realm}/files/{name}", read())
 
     def status(self) -> Document:
         return self._get("")

@@ -72,16 +72,26 @@ class Calls:
     def download(self, path: str, *, query: Mapping[str, object] | None = None) -> bytes:
         return self._answer("GET", path, None, query, True).content
 
+    def upload(self, path: str, data: bytes) -> None:
+        """Bytes as they are. They may be stored twice without harm."""
+        self._answer("PUT", path, data, None, True, kind="application/octet-stream")
+
     def close(self) -> None:
         if self._session is not None:
             self._session.close()
             self._session = None
 
     def _answer(
-        self, method: str, path: str, body: object, query: Mapping[str, object] | None, again: bool
+        self,
+        method: str,
+        path: str,
+        body: object,
+        query: Mapping[str, object] | None,
+        again: bool,
+        kind: str = "application/json",
     ) -> requests.Response:
         deadline = self.monotonic() + PATIENCE_SECONDS
-        headers, data = _encoded(body)
+        headers, data = _encoded(body, kind)
         privilege = path.split("/")[0]
         if key := self.key_for(privilege):
             headers["x-functions-key"] = key
@@ -172,12 +182,12 @@ class _Lost(Exception):
         self.is_unsent = is_unsent
 
 
-def _encoded(body: object) -> tuple[dict[str, str], bytes | None]:
+def _encoded(body: object, kind: str) -> tuple[dict[str, str], bytes | None]:
     """Headers and bytes. Bytes, so that a Content-Length goes with them: Functions refuses chunked bodies."""
     headers = {"Accept": "application/json"}
     if body is None:
         return headers, None
-    headers["Content-Type"] = "application/json"
+    headers["Content-Type"] = kind
     data = body if isinstance(body, bytes) else dumps(body).encode()  # type: ignore[arg-type]  # JSON by our own callers
     if len(data) > GZIP_FROM_BYTES:
         headers["Content-Encoding"] = "gzip"

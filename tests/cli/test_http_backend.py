@@ -19,6 +19,7 @@ from jobq.errors import (
     Unreachable,
 )
 from jobq.http import HttpBackend
+from jobq.model.files import digest_of, name_in
 from jobq.model.job import IfExists, JobState, Limits, NewJob, Spec
 from tests.cli.stub_service import Asked, Reply, StubService, problem, pushed
 
@@ -122,6 +123,36 @@ def test_bulk_commands_go_to_their_routes(backend: HttpBackend, stub: StubServic
         ("DELETE", "/api/manage/demo/lanes/7/jobs", None),
         ("POST", "/api/manage/demo/sweep", {"repair": True}),
     ]
+
+
+def test_files_are_asked_for_in_parts_and_sent_as_they_are(backend: HttpBackend, stub: StubService) -> None:
+    names = [name_in("202611", digest_of(bytes([n % 256, n // 256]))) for n in range(1200)]
+    stub.answer = lambda asked: Reply(document={"missing": asked.json()["names"][:1]})
+    assert backend.missing_files(names) == [names[0], names[1000]]
+    assert {asked.path for asked in stub.asked} == {"/api/enqueue/demo/files"}
+
+    stub.asked.clear()
+    stub.replies, stub.answer = [Reply(503, headers={"Retry-After": "0"})], lambda asked: Reply()
+    backend.put_files({names[0]: lambda: b"x" * 5000, names[1]: lambda: b"y"})
+    sent = {asked.path.rpartition("/")[2]: asked for asked in stub.asked}
+    assert len(stub.asked) == 3
+    assert sent.keys() == {*names[:2]}
+    assert gzip.decompress(sent[names[0]].body) == b"x" * 5000
+    assert sent[names[1]].body == b"y"
+    assert {asked.headers["Content-Type"] for asked in stub.asked} == {"application/octet-stream"}
+
+
+def test_file_that_is_refused_is_an_error_and_no_more_are_sent(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: problem(413, "too large")
+    names = [name_in("202611", digest_of(bytes([n]))) for n in range(100)]
+    with pytest.raises(TooLarge, match="too large"):
+        backend.put_files(dict.fromkeys(names, lambda: b"x"))
+    assert len(stub.asked) < 100
+
+
+def test_service_that_knows_no_files_is_told_from_one_that_has_them(backend: HttpBackend, stub: StubService) -> None:
+    with pytest.raises(Unreachable, match="which files are missing"):
+        backend.missing_files([name_in("202611", digest_of(b""))])
 
 
 def test_all_jobs_are_the_jobs_in_each_state(backend: HttpBackend, stub: StubService) -> None:

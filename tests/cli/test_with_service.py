@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import signal
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from jobq.errors import BadInput
 from jobq.model.address import Address, parse_address
 from jobq.settings import Settings
 from tests.cli.by_hand import FAILED, OK, end_jobs
-from tests.cli.terminal import Terminal, start_process
+from tests.cli.terminal import Terminal, run_process, start_process
 
 
 @pytest.fixture
@@ -87,3 +88,16 @@ def test_a_worker_on_another_machine_is_not_sent_to_a_folder_of_its_own(
 def test_an_address_that_is_direct_is_taken_as_it_is() -> None:
     address: Address = parse_address("local:./q/demo")
     assert direct_address(address, Settings()) is address
+
+
+def test_files_are_pushed_over_http_and_once(url: str, terminal: Terminal) -> None:
+    Path("run.sh").write_text("#!/bin/sh\nwc -c big\n")
+    Path("run.sh").chmod(0o755)
+    Path("big").write_bytes(random.Random(0).randbytes(9_000_000))  # more than a request may have
+    push = (url, "push", "--file", "run.sh", "--file", "big", "-c", "./run.sh")
+
+    first, second = terminal(*push, "--batch", "a"), terminal(*push, "--batch", "b")
+
+    assert "Stored 2 files (9,000,020 bytes) for the jobs" in first.err
+    assert "2 files for the jobs, stored before" in second.err
+    assert run_process(url, "worker").out.splitlines() == ["[a-000001] 9000000 big", "[b-000001] 9000000 big"]

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from jobq.adapters.local import LocalStack
+from jobq.model.files import digest_of, name_in
 from jobq.model.names import escape, id_in_batch
 from tests.azurite import Azurite
 from tests.service.functions_host import FunctionsHost, python_with_runtime, running_host
@@ -56,7 +57,7 @@ def test_functions_are_declared_with_their_routes_methods_and_keys(host: Functio
     }
 
     assert declared == {
-        "enqueue": ("httpTrigger", "api/enqueue/{*rest}", ["POST"], "FUNCTION"),
+        "enqueue": ("httpTrigger", "api/enqueue/{*rest}", ["POST", "PUT"], "FUNCTION"),
         "status": ("httpTrigger", "api/status/{*rest}", ["GET"], "FUNCTION"),
         "manage": ("httpTrigger", "api/manage/{*rest}", ["POST", "DELETE"], "FUNCTION"),
         "checkout": ("httpTrigger", "api/checkout/{*rest}", ["GET", "POST", "PUT", "DELETE"], "FUNCTION"),
@@ -111,6 +112,17 @@ def test_gzip_and_ndjson_bodies_arrive(host: FunctionsHost) -> None:
     )
 
     assert len(answer.json()["results"]) == 2
+
+
+def test_file_arrives_byte_by_byte(host: FunctionsHost) -> None:
+    data = bytes(range(256)) * 16_384  # 4 MiB, the largest piece that is sent
+    name = name_in("202611", digest_of(data))
+
+    stored = host.http("PUT", f"/api/enqueue/demo/files/{name}", data, content_type="application/octet-stream")
+    asked = host.http("POST", "/api/enqueue/demo/files", {"names": [name]})
+
+    assert (stored.status, stored.json()) == (200, {"name": name, "size": len(data)})
+    assert asked.json() == {"missing": []}
 
 
 def test_body_that_the_host_lost_is_explained(host: FunctionsHost) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 
 import httpx
@@ -91,6 +92,13 @@ async def test_a_form_cannot_push(local: httpx.AsyncClient, kind: str) -> None:
     answer = await local.post(PUSH_URL, content=b'{"jobs":[{"cmd":"true"}]}', headers={"content-type": kind})
 
     assert answer.status_code == 415
+
+
+@pytest.mark.parametrize(("kind", "status"), [("application/octet-stream", 200), ("text/plain", 415), ("", 415)])
+async def test_a_file_is_sent_as_no_form_can(local: httpx.AsyncClient, kind: str, status: int) -> None:
+    url = f"/api/enqueue/demo/files/202611-{hashlib.sha256(b'x').hexdigest()}"
+
+    assert (await local.put(url, content=b"x", headers={"content-type": kind})).status_code == status
 
 
 async def test_an_empty_form_cannot_sweep(local: httpx.AsyncClient) -> None:

@@ -147,6 +147,8 @@ async def test_documented_routes_are_those_there_are(service: ControlPlane) -> N
     assert routes == {
         ("GET", "/api/health"),
         ("POST", "/api/enqueue/{realm}/jobs"),
+        ("POST", "/api/enqueue/{realm}/files"),
+        ("PUT", "/api/enqueue/{realm}/files/{name}"),
         ("GET", "/api/status"),
         ("GET", "/api/status/{realm}"),
         ("GET", "/api/status/{realm}/total"),

@@ -38,6 +38,7 @@ def _facts(job: Document) -> list[tuple[str, str | None]]:
         ("batch", job["batch"]),
         ("tags", ", ".join(job["tags"])),
         ("lanes", ", ".join(job["lanes"])),
+        ("files", job["files"]),
         ("env", ", ".join(job["env_names"])),
         ("attempts", f"{job['attempts']}" + (f" ({tries})" if tries else "")),
         ("retries", _retries(job)),

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jobq.core import logs, operate, pause, status, workers
+from jobq.core import files, logs, operate, pause, status, workers
 from jobq.core.documents import (
     Document,
     job_document,
@@ -64,6 +64,14 @@ class RealmApi:
         """`id, status (queued | exists | refused), state, error` for each job, in order. See `jobq.core.push`."""
         push = Push(self.realm, batch, if_exists, chunk, token)
         return [pushed_document(pushed) for pushed in await push.run(jobs)]
+
+    async def missing_files(self, names: Sequence[str]) -> list[str]:
+        """Which of these manifests and pieces are not stored."""
+        return await files.missing_files(self.realm, names)
+
+    async def put_files(self, contents: files.Contents) -> None:
+        """Store manifests and pieces by their names. Raises BadInput for bytes that are not what the name says."""
+        await files.put_files(self.realm, contents)
 
     async def status(self) -> Document:
         """`realm`, the six counts, `workers`; and the six counts by lane, tag and batch."""
@@ -145,18 +153,20 @@ class RealmApi:
         return await self._each(self._narrowed(chosen), lambda job_id: operate.leave_lane(self.realm, job_id, lane))
 
     async def sweep(self, *, repair: bool = False) -> Document:
-        """`outbox_rows, folded, dead_workers, dead_letters, repaired`.
+        """`outbox_rows, folded, dead_workers, dead_letters, repaired, files`.
 
-        `repair` also queues again whatever no worker holds.
+        `repair` also queues again whatever no worker holds, and removes files that no job names any more.
         """
         swept = await sweep(self.realm, patience=NO_DELAY if repair else PATIENCE)
         repaired = await repair_orphans(self.realm) if repair else 0
+        forgotten = await files.forget_files(self.realm) if repair else 0
         return {
             "outbox_rows": swept.outbox_rows,
             "folded": swept.folded,
             "dead_workers": swept.dead_workers,
             "dead_letters": swept.dead_letters,
             "repaired": repaired,
+            "files": forgotten,
         }
 
     async def _narrowed(self, selection: Selection, *states: JobState) -> AsyncIterator[str]:

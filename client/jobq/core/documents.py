@@ -38,6 +38,7 @@ def job_document(job: Job, progress: Progress | None = None) -> Document:
         "bg_dirsync_to": spec.outputs or None,
         "tags": list(spec.tags),
         "lanes": list(spec.lanes),
+        "files": spec.files or None,
         "cancel_requested": job.cancel_requested,
         "traceparent": spec.traceparent or None,
         "worker": job.worker or None,

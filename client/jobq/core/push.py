@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from jobq.core import outbox
 from jobq.core.existing import meet_existing
+from jobq.core.files import check_stored
 from jobq.core.groups import Group, grouped
 from jobq.core.realm import Realm
 from jobq.core.rows import INLINE_BYTES
@@ -54,10 +55,12 @@ class Push:
     async def run(self, jobs: Sequence[NewJob]) -> list[Pushed]:
         """Store the jobs and answer for each, in the order given. What is answered as queued is durable.
 
-        Raises Unreachable when the backend does not answer: nothing before is lost, and the same push may be repeated.
+        Raises BadInput, before anything is stored, for files that are not there. Raises Unreachable when the backend
+        does not answer: nothing before is lost, and the same push may be repeated.
         """
         self.token = self.token or self.realm.new_token()
         _check(jobs, self.chunk)
+        await check_stored(self.realm, {job.spec.files for job in jobs if job.spec.files})
         await self.realm.open_lanes({lane for job in jobs for lane in job.spec.lanes})
         answers: dict[str, Pushed] = {}
         stored = _Stored()

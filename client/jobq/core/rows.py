@@ -105,6 +105,7 @@ def values_of(job: Job) -> dict[str, Value]:
         "payload_blob": job.payload_blob,
         "tags": dumps(list(spec.tags)) if spec.tags else "",
         "lanes": dumps(list(spec.lanes)) if spec.lanes != (DEFAULT_LANE,) else "",
+        "files": spec.files,
         "limits": dumps(limits) if (limits := limits_to_json(spec.limits)) else "",
         "traceparent": spec.traceparent,
         "worker": job.worker,
@@ -160,6 +161,7 @@ def job_of(row: Row) -> Job:
         lanes=tuple(_json(get("lanes")) or (DEFAULT_LANE,)),
         limits=limits_from_json(_json(get("limits")) or {}),
         traceparent=str(get("traceparent", "")),
+        files=str(get("files", "")),
     )
     return Job(
         id=str(row.values["id"]),

@@ -77,6 +77,8 @@ class Spec:
     """Where what the job writes to its output directory is copied: see `model.outputs`."""
     traceparent: str = ""
     """The trace that its attempts continue, as W3C Trace Context has it; empty where nobody traces."""
+    files: str = ""
+    """The stored name of the manifest of the files that are in its directory when it starts; see `model.files`."""
 
     @property
     def title(self) -> str:

@@ -21,6 +21,7 @@ _REALM = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _LANE_NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
 _LANE_NUMBER = re.compile(r"0|[1-9][0-9]{0,3}")
 _BATCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_CONTENT = re.compile(r"20[0-9]{2}(0[1-9]|1[0-2])-[0-9a-f]{64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PLAIN = re.compile(r"[A-Za-z0-9._-]*")
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
@@ -68,6 +69,15 @@ def tag_name(text: str) -> str:
 
 def job_id(text: str | int) -> str:
     return _printable("job's id", str(text))
+
+
+def content_name(text: str) -> str:
+    """What files are stored under: the month of their push and a SHA-256 digest, `202611-…`. Raises BadInput."""
+    if _CONTENT.fullmatch(text):
+        return text
+    raise BadInput(
+        f"{text[:80]!r} is not the name of stored files: it is year and month, '-' and the 64 hex digits of a SHA-256"
+    )
 
 
 def _printable(what: str, text: str) -> str:

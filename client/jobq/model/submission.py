@@ -71,6 +71,7 @@ def _merged(own: Spec, given: Mapping[str, object], defaults: Spec) -> Spec:
         limits=limits,
         outputs=own.outputs or defaults.outputs,
         traceparent=own.traceparent or defaults.traceparent,
+        files=own.files or defaults.files,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from jobq.errors import BadInput
 from jobq.model.durations import parse_duration
 from jobq.model.job import DEFAULT_LIMITS, Json, Limits, Spec
-from jobq.model.names import DEFAULT_LANE, MAX_LANES, MAX_TAGS, lane_name, tag_name
+from jobq.model.names import DEFAULT_LANE, MAX_LANES, MAX_TAGS, content_name, lane_name, tag_name
 from jobq.model.outputs import output_target
 from jobq.model.retry import MAX_CAUSES, Backoff, cause
 from jobq.model.trace import traceparent
@@ -106,6 +106,8 @@ def spec_to_json(spec: Spec) -> dict[str, Any]:
         out["lanes"] = list(spec.lanes)
     if spec.traceparent:
         out["traceparent"] = spec.traceparent
+    if spec.files:
+        out["files"] = spec.files
     return out
 
 
@@ -123,7 +125,7 @@ def limits_from_json(data: Mapping[str, Any]) -> Limits:
 
 _KEYS = frozenset(
     {"cmd", "kwargs", "env", "tags", "lanes", "lane", "num_retries", "crash_limit", "max_preemptions", "timeout"}
-    | {"bg_dirsync_to", "backoff", "retry_on", "no_retry_on", "traceparent"}
+    | {"bg_dirsync_to", "backoff", "retry_on", "no_retry_on", "files", "traceparent"}
 )
 
 
@@ -148,6 +150,7 @@ def spec_from_json(data: Mapping[str, Any], *, also: frozenset[str] = frozenset(
         limits=limits_from_json(data),
         outputs=outputs_from_json(data),
         traceparent=traceparent(data["traceparent"]) if data.get("traceparent") is not None else "",
+        files=_files(data.get("files", "")),
     )
 
 
@@ -187,6 +190,12 @@ def _names(data: Mapping[str, Any], key: str, check: Callable[[str], str], most:
     if len(names) > most:
         raise BadInput(f"{len(names)} {key} are too many: a job has at most {most}")
     return names
+
+
+def _files(value: object) -> str:
+    if not isinstance(value, str):
+        raise BadInput("'files' must be a text: the name under which a manifest of files is stored")
+    return content_name(value) if value else ""
 
 
 def _whole(data: Mapping[str, Any], key: str, default: int) -> int:

@@ -18,6 +18,7 @@ from jobq.settings import Settings
 from jobq.worker.attempt import Attempt, Startable
 from jobq.worker.companion import Companion
 from jobq.worker.directory import JobDirectory
+from jobq.worker.files import JobFiles
 from jobq.worker.options import WorkerOptions
 from jobq.worker.output import Output
 from jobq.worker.shared_calls import SharedCalls
@@ -39,6 +40,7 @@ class JobRunner:
     program: MakeProgram
     terminal: Writer | None
     supervision: Supervision
+    files: JobFiles
     shared: SharedCalls | None = None
     """Where calls of an async function run."""
     attempts: dict[str, tuple[Job, Attempt]] = field(default_factory=dict)
@@ -56,13 +58,15 @@ class JobRunner:
         directory = None
         try:
             directory = JobDirectory.make()
+            if job.spec.files:
+                await self.files.copy_to(directory.work, job.spec.files)
             whole = carrying(await with_payload(self.realm, job), traceparent)
             program = self.program(whole, directory)
             attempt.companion = self._companion(whole, directory, lease)
             return await attempt.run(program, directory)
         except BadInput as error:
             return Outcome(Reason.UNDECODABLE, message=str(error))
-        except Unreachable as error:  # its payload, or its checkpoint
+        except Unreachable as error:  # its payload, its files or its checkpoint
             raise NoRoom(str(error)) from error
         except OSError as error:
             if error.errno in OF_THE_MACHINE:
@@ -95,6 +99,7 @@ class JobRunner:
     async def close(self) -> None:
         """Nothing of any job goes on."""
         await self.supervision.close()
+        self.files.close()
         if self.shared:
             await self.shared.close()
 

@@ -38,6 +38,7 @@ from jobq.telemetry import SILENCE, Telemetry, open_telemetry
 from jobq.worker.attempt import Startable
 from jobq.worker.call import IS_ASYNC
 from jobq.worker.directory import JobDirectory
+from jobq.worker.files import JobFiles
 from jobq.worker.heart import Heart
 from jobq.worker.job_run import JobRunner, MakeProgram
 from jobq.worker.options import Until, WorkerOptions
@@ -167,9 +168,8 @@ def make_worker(
     name = f"{socket.gethostname().split('.')[0][:40]}-{os.getpid()}-{new_token()[:6]}"
     environment = JobEnvironment.of_this_process(realm.name, name)
     shared = SharedCalls(options.proc, environment.importing(environment.base), terminal) if options.is_async else None
-    jobs = JobRunner(
-        realm, options, settings, _program(options, environment, shared), terminal, Supervision(), shared=shared
-    )
+    program = _program(options, environment, shared)
+    jobs = JobRunner(realm, options, settings, program, terminal, Supervision(), JobFiles(realm), shared)
     runner = TicketRunner(
         realm=realm,
         options=options,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobq.cli import params
+from jobq.cli.output import Progress, how_many, say
 from jobq.cli.params import option, output_option
 from jobq.cli.pushing import DryRun, Pushing
 from jobq.cli.session import Session
@@ -21,6 +23,10 @@ from jobq.model.job import DEFAULT_LIMITS, IfExists, Limits, Spec
 from jobq.model.names import DEFAULT_LANE, MAX_LANES, MAX_TAGS, new_batch
 from jobq.model.outputs import output_target
 from jobq.model.wire import MAX_RETRIES, env_from_json
+from jobq.shipping import Shipment, pack, ship
+
+if TYPE_CHECKING:
+    from jobq.backend import Backend
 
 _COUNT = click.IntRange(0, MAX_RETRIES)
 
@@ -39,7 +45,7 @@ Examples:
   jobq push -c 'python train.py --lr 0.1' --tag exp7 --num-retries 2
   jobq push --tags exp7,lr < tasks.txt
   echo '{"cmd": "python fit.py", "env": {"SEED": "1"}, "timeout": "2h"}' | jobq push
-  jobq push -- python train.py --lr 0.1
+  jobq push --file train.py --file data -- python train.py --lr 0.1
 """
 
 
@@ -68,6 +74,9 @@ class PushCommand(click.Command):
     metavar="DST",
     help="Copy what a job writes to $JOBQ_OUTPUT_DIR to a path on the worker, or to az://container/prefix.",
 )
+@option(
+    "--file", multiple=True, type=params.TEXT, help="A file, or a folder with all in it, for the jobs' directories."
+)
 @option("--tag", multiple=True, type=params.TAG, help="Attach a tag; may be repeated.")
 @option("--tags", multiple=True, type=params.TAGS, help="Attach tags, separated by commas.")
 @option("--lane", multiple=True, type=params.LANE, help=f"Priority level, lowest first [{DEFAULT_LANE}].")
@@ -89,12 +98,13 @@ class PushCommand(click.Command):
 def command(ctx: click.Context, /, **given: Any) -> int:
     session: Session = ctx.obj
     batch = given["batch"] or new_batch()
+    files = pack(given["file"])
     source = Source(
         commands=(*given["command"], *command_line(ctx.meta[_WORDS])),
         path=given["from"],
         job_id=given["id"],
         batch=batch,
-        defaults=_defaults(given),
+        defaults=replace(_defaults(given), files=files.name),
     )
     _check(given, source)
     if given["dry_run"]:
@@ -102,12 +112,25 @@ def command(ctx: click.Context, /, **given: Any) -> int:
             return DryRun(str(session.address()), batch, given["output"]).run(windows)
     with _stopped_by_sigterm(), session.backend() as backend, session.telemetry() as telemetry:
         with telemetry.push(session.address().realm, batch) as span, source.traced(span.traceparent) as windows:
+            _ship(backend, files)
             if_exists = IfExists(given["if_exists"])
             pushing = Pushing(session, backend, batch, if_exists, given["chunk"], given["output"], span)
             code = pushing.run(windows)
         if given["wait"] and pushing.ids:
             code = code or wait_for_push(backend, pushing)
         return code
+
+
+def _ship(backend: Backend, files: Shipment) -> None:
+    """Store them before any job that names them."""
+    if files.sources:
+        count, progress = how_many(len(files.sources), "file"), Progress()
+        progress.show(f"storing {count} ({files.size:,} bytes)")
+        try:
+            is_new = ship(backend, files)
+        finally:
+            progress.clear()
+        say(f"Stored {count} ({files.size:,} bytes) for the jobs" if is_new else f"{count} for the jobs, stored before")
 
 
 @contextmanager
