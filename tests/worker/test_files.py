@@ -167,7 +167,7 @@ async def test_file_that_is_broken_or_gone_ends_the_job_and_is_named(
     assert says in job.message
 
 
-async def test_job_whose_files_cannot_be_reached_is_left_and_runs_later(realm: Realm) -> None:
+async def test_job_whose_files_cannot_be_reached_goes_back_and_runs_later(realm: Realm) -> None:
     files = await store(realm, FILES)
     ids = await push(realm, replace(shell("./run.sh"), files=files))
 
@@ -176,7 +176,7 @@ async def test_job_whose_files_cannot_be_reached_is_left_and_runs_later(realm: R
     await work(realm)
 
     (job,) = await jobs(realm, ids)
-    assert (left, job.state.value, job.tries) == (["running"], "succeeded", {Reason.LOST: 1})
+    assert (left, job.state.value, job.tries) == (["queued"], "succeeded", {})
 
 
 async def test_machine_without_room_for_files_gives_the_job_back(realm: Realm, monkeypatch: pytest.MonkeyPatch) -> None:
