@@ -178,7 +178,8 @@ def make_worker(
         slots=Slots(options.slots),
         renewer=Renewer(),
         telemetry=telemetry.worker(realm.name, name, slots=lambda: options.slots, running=lambda: len(jobs.attempts)),
-        on_end=lambda job, seconds: worker.on_end(job, seconds),
+        on_outcome=lambda outcome: worker.on_outcome(outcome),
+        on_end=lambda job: worker.on_end(job),
         is_ahead=lambda: worker.is_ahead(),
     )
 

@@ -79,8 +79,10 @@ class TicketRunner:
     slots: Slots
     renewer: Renewer
     telemetry: WorkerTelemetry
-    on_end: Callable[[Job | None, float], None]
-    """Told of each recorded end (None: the job is gone, or another worker's now), with the attempt's seconds."""
+    on_outcome: Callable[[Outcome], None]
+    """Told how an attempt has ended, in the order of the ends."""
+    on_end: Callable[[Job], None]
+    """Told of each end that was recorded."""
     is_ahead: Callable[[], bool]
     """Whether jobs are so short of late that tickets are received ahead."""
     cancelled: set[str] = field(default_factory=set)
@@ -202,9 +204,11 @@ class TicketRunner:
             if outcome is None:
                 span.left()
                 return End.LEFT
+            self.on_outcome(outcome)
             after = await self._record(held, job, outcome)
             span.ended(outcome, after)
-        self.on_end(after, outcome.seconds)
+        if after is not None:
+            self.on_end(after)
         return End.RECORDED
 
     async def _give_back(self, held: Held, job: Job) -> End:

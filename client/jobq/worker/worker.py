@@ -18,7 +18,7 @@ from jobq.core.realm import Realm
 from jobq.core.status import is_anything_queued
 from jobq.core.workers import EVERYTHING
 from jobq.errors import JobqError, NoRoom, NotFound, Unreachable
-from jobq.model.job import Job, JobState, Reason
+from jobq.model.job import Job, JobState, Outcome, Reason
 from jobq.worker.heart import Heart, sweep_now_and_then
 from jobq.worker.lanes import Lanes, Taken
 from jobq.worker.options import WorkerOptions
@@ -148,16 +148,16 @@ class Worker:
     def is_draining(self) -> bool:
         return self._stopping.is_set() or self._is_paused
 
-    def on_end(self, job: Job | None, seconds: float) -> None:
+    def on_end(self, job: Job) -> None:
         """What the runner tells of each recorded end."""
+        self.summary.ends[job.state] += 1
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        """The same of each attempt, which is recorded later, maybe after others that ended after it."""
+        seconds = outcome.seconds
         self._job_seconds = seconds if self._job_seconds is None else 0.7 * self._job_seconds + 0.3 * seconds
         self._changed.set()
-        if job is None:
-            return
-        self.summary.ends[job.state] += 1
-        has_failed = job.state is JobState.FAILED or (
-            job.state is JobState.QUEUED and job.reason is not Reason.PREEMPTED
-        )
+        has_failed = outcome.reason not in (None, Reason.PREEMPTED, Reason.CANCELLED)
         self._failures_in_a_row = self._failures_in_a_row + 1 if has_failed else 0
         limit = self.options.max_consecutive_failures
         if limit and self._failures_in_a_row > limit and not self._stopping.is_set():
