@@ -42,6 +42,7 @@ async def test_job_of_a_lost_worker_keeps_its_ticket_while_it_has_to_wait(
 
     # When that has no slot for them
     monkeypatch.setattr(ticket_run, "HOARD_SECONDS", 0.05)
+    monkeypatch.setattr(ticket_run, "SUSPECT_PATIENCE", 0.05)
     busy = make_worker(realm, WorkerOptions(quiet=True)).runner
     assert await busy.slots.take(is_claimed=True)
     for delivery in again:

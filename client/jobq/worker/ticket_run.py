@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 HOARD_SECONDS = 2.0
 """A ticket received ahead, or its job, goes back if no slot has become free for it by then."""
+SUSPECT_PATIENCE = 60.0
+"""The same of a job whose worker was lost: its message has to stay, and a broker counts how often it comes."""
 TAIL_SECONDS = 30.0
 """The same for a job of a chunk."""
 GATHER_SECONDS = 0.05
@@ -134,12 +136,13 @@ class TicketRunner:
 
     async def _claim(self, lane: str, lease: TicketLease, turn: _Turn) -> tuple[Held | None, bool]:
         """What is claimed, and whether a slot is taken for its first job; what cannot start soon is given back."""
-        has_slot = False
-        is_in_time = not await self._is_suspect(lease) or await _in_time(turn.take(), HOARD_SECONDS)
-        if is_in_time and not self._may_claim_ahead(lease):
-            is_in_time = has_slot = await _in_time(self.slots.take(is_claimed=False), HOARD_SECONDS)
+        has_slot, is_suspect = False, await self._is_suspect(lease)
+        patience = SUSPECT_PATIENCE if is_suspect else HOARD_SECONDS
+        is_in_time = not is_suspect or await _in_time(turn.take(), patience)
+        if is_in_time and not self._needs_no_slot(lease):
+            is_in_time = has_slot = await _in_time(self.slots.take(is_claimed=False), patience)
         if not is_in_time:
-            await _return_unclaimed(lease)
+            await _return_unclaimed(lease, is_suspect=is_suspect)
             return None, False
         held = None
         self.unclaimed -= has_slot  # that slot counts for it now
@@ -160,13 +163,16 @@ class TicketRunner:
             return job is not None and job.state is JobState.RUNNING
         return False
 
-    def _may_claim_ahead(self, lease: TicketLease) -> bool:
-        """Whether to claim before a slot is free, so that claims go out together: while jobs are short.
+    def _needs_no_slot(self, lease: TicketLease) -> bool:
+        """Whether to claim before a slot is free: while jobs are short, so that claims go out together.
 
         Not a ticket delivered again: its job may have killed its worker, and whatever a dead worker has claimed counts
-        as lost.
+        as lost. A chunk delivered again is only split.
         """
-        return self.is_ahead() and lease.delivery.number == 1 and not self.slots.is_closed
+        if self.slots.is_closed:
+            return False
+        is_first = lease.delivery.number == 1
+        return (is_first and self.is_ahead()) or (not is_first and jobs_in(lease.delivery) > 1)
 
     async def _run_jobs(self, held: Held, mine: set[Attempt], *, has_slot: bool) -> None:
         """All jobs of a ticket, as slots become free; then the ticket's settlement."""
@@ -236,12 +242,16 @@ def jobs_in(delivery: Delivery) -> int:
     return max(1, delivery.body.count(b'{"i":'))
 
 
-async def _return_unclaimed(lease: TicketLease) -> None:
-    """Give a ticket back as it came. A chunk goes as a new message: one delivered again would have to be split.
+async def _return_unclaimed(lease: TicketLease, *, is_suspect: bool) -> None:
+    """Give a ticket back. If it can, as a new message: a broker counts how often one comes and gives it up at last, and
+    a chunk delivered again would have to be split.
 
-    Not one that was: of its jobs some may run, claimed by this very message, and no other can take them over.
+    A job that runs was claimed by this very message, so that no other can take it over; of a chunk that was delivered
+    before, some may.
     """
-    if jobs_in(lease.delivery) == 1 or lease.delivery.number > 1:
+    is_chunk, is_first = jobs_in(lease.delivery) > 1, lease.delivery.number == 1
+    is_counted = bool(lease.queue.limits.dead_letters)
+    if is_suspect or (is_chunk and not is_first) or not (is_chunk or is_counted):
         await lease.release(lease.delivery.body)
         return
     await lease.queue.send([lease.delivery.body])
