@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from tests.azurite import Azurite, AzuriteMissing, running_azurite
 from tests.broker import Broker, QueueSpec
 from tests.service_bus import ANY_QUEUE
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background, as all that it starts would be
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

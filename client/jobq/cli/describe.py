@@ -39,6 +39,7 @@ def _facts(job: Document) -> list[tuple[str, str | None]]:
         ("tags", ", ".join(job["tags"])),
         ("lanes", ", ".join(job["lanes"])),
         ("files", job["files"]),
+        ("outputs", job["bg_dirsync_to"]),
         ("env", ", ".join(job["env_names"])),
         ("attempts", f"{job['attempts']}" + (f" ({tries})" if tries else "")),
         ("retries", _retries(job)),
