@@ -34,7 +34,7 @@ SUSPECT_PATIENCE = 60.0
 """The same of a job whose worker was lost: its message has to stay, and a broker counts how often it comes."""
 TAIL_SECONDS = 30.0
 """The same for a job of a chunk."""
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.08
 """The end of a short job is recorded within this time, together with others."""
 SUSPECT_SECONDS = 5.0
 """A job whose worker was lost runs for so long before the next such job is claimed here: it may have killed its worker.
