@@ -78,7 +78,7 @@ class Companion:
                 if self._process is None:
                     await self._start(restores=False)
             except (JobqError, OSError) as error:
-                self._answer = {"outputs": str(error), "checkpoint": ""}
+                self._answer = _failed(str(error), is_ok=is_ok)
                 continue
             assert self._process is not None
             assert self._ending is not None
@@ -87,7 +87,7 @@ class Companion:
             self._process = None
             if "outputs" in self._answer:
                 break
-            self._answer = {"outputs": f"the process that copies them ended with {code}", "checkpoint": ""}
+            self._answer = _failed(f"the process that copies ended with {code}", is_ok=is_ok)
         if problem := self._answer["checkpoint"]:
             logger.warning("could not save the checkpoint of job %s: %s", self.job.id, problem)
         return str(self._answer["outputs"]) if self.job.spec.outputs else ""
@@ -173,6 +173,11 @@ class Companion:
             exclude=env.get("AMLT_DIRSYNC_EXCLUDE", ""),
             deletes=env.get("AMLT_DELETE_AFTER_COPY", "").lower() in ("1", "true", "yes", "on"),
         )
+
+
+def _failed(why: str, *, is_ok: bool) -> dict[str, Any]:
+    """The answer in place of a process that gave none. After a success there is no checkpoint to save."""
+    return {"outputs": why, "checkpoint": "" if is_ok else why}
 
 
 def _number(env: Mapping[str, str], name: str, default: float, *, least: float) -> float:

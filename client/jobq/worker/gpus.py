@@ -39,11 +39,7 @@ class GpuWatch:
         while program:
             try:
                 self.gpus, wait = parse_gpus(await self._ask(program)), ASK_SECONDS
-            except (
-                OSError,
-                ValueError,
-                RuntimeError,
-            ) as error:  # a timeout is an OSError; the last: no room for a thread
+            except (OSError, ValueError, RuntimeError) as error:  # the last: no room for a thread
                 self.gpus, wait = (), FAILED_SECONDS
                 logger.warning("nvidia-smi does not say how busy the GPUs are: %s", str(error) or "no answer in time")
             await asyncio.sleep(wait)
