@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from jobq.errors import BadInput
 from jobq.model import address as addresses
-from jobq.model.job import IfExists, NewJob
+from jobq.model.job import IfExists, Json, NewJob
 
 if TYPE_CHECKING:
     from jobq.core.api import Selection
     from jobq.core.documents import Document
     from jobq.core.files import Contents
     from jobq.core.listing import Filter
+    from jobq.core.realm_settings import SettingsChange
     from jobq.model.address import Address
     from jobq.settings import Settings
 
@@ -45,6 +46,47 @@ class Backend(Protocol):
 
     def put_files(self, contents: Contents) -> None:
         """Store them, several at a time; when it returns, all are stored. Safe to repeat."""
+        ...
+
+    def get_file(self, name: str) -> bytes:
+        """A manifest or a piece. Raises BadInput for one that is gone or broken."""
+        ...
+
+    def check_out(
+        self,
+        count: int = 1,
+        *,
+        lease: timedelta | None = None,
+        max_lane: str = "",
+        realms: Sequence[str] | None = (),
+    ) -> Document:
+        """`jobs`, at most `count`, from the lowest lane over `realms`: none given is this one, None all of the place.
+
+        Not safe to repeat: jobs of an answer that was lost come back when their lease ends.
+        """
+        ...
+
+    def ack(self, job_id: str, token: str, *, result: Json = None, message: str = "") -> Document: ...
+
+    def nack(
+        self,
+        job_id: str,
+        token: str,
+        *,
+        failed: bool = False,
+        exit_code: int | None = None,
+        message: str = "",
+        delay: timedelta | None = None,
+    ) -> Document: ...
+
+    def extend(self, job_id: str, token: str, *, lease: timedelta | None = None) -> Document: ...
+
+    def settings(self) -> Document: ...
+
+    def change_settings(self, change: SettingsChange) -> Document: ...
+
+    def delete_realm(self) -> Document:
+        """Close it, and remove what is in it: over HTTP in the background. `deleting` says whether some is left."""
         ...
 
     def status(self) -> Document: ...
@@ -83,6 +125,8 @@ class Backend(Protocol):
 
     def remove(self, selection: Selection) -> Document: ...
 
+    def move(self, selection: Selection, *, source: str, target: str) -> Document: ...
+
     def clear(self, lane: str) -> Document: ...
 
     def sweep(self, *, repair: bool = False) -> Document: ...
@@ -91,6 +135,10 @@ class Backend(Protocol):
 
     def where(self) -> Document:
         """`address`: what a worker pulls from directly; `tables`: the account with its rows, if that does not tell."""
+        ...
+
+    def beside(self, realm: str) -> Backend:
+        """Another realm of the same place, over the same connection, which this one closes."""
         ...
 
     def close(self) -> None: ...

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from jobq import connect
-from jobq.core.api import RealmApi, Selection, list_realms
+from jobq.core.api import RealmApi, Selection, check_out, list_realms
 from jobq.core.documents import Document
 from jobq.core.files import Contents
 from jobq.core.listing import Filter
+from jobq.core.ports import Stack
 from jobq.core.realm import Realm
+from jobq.core.realm_settings import SettingsChange
 from jobq.model.address import Address, Backend
-from jobq.model.job import IfExists, NewJob
+from jobq.model.job import IfExists, Json, NewJob
+from jobq.model.names import realm_name
 from jobq.settings import Settings
 
 T = TypeVar("T")
@@ -28,12 +32,11 @@ class DirectBackend:
     Raises BadInput, at once, where the settings lack what the address needs.
     """
 
-    def __init__(self, address: Address, settings: Settings) -> None:
+    def __init__(self, address: Address, settings: Settings, connection: _Connection | None = None) -> None:
         connect.check_settings(address, settings)
         self._address = address
         self._settings = settings
-        self._loop: _LoopThread | None = None
-        self._api: RealmApi | None = None
+        self._connection = connection or _Connection(address, settings)
 
     def push(
         self,
@@ -51,6 +54,57 @@ class DirectBackend:
 
     def put_files(self, contents: Contents) -> None:
         self._ask(lambda api: api.put_files(contents))
+
+    def get_file(self, name: str) -> bytes:
+        return self._ask(lambda api: api.get_file(name))
+
+    def check_out(
+        self,
+        count: int = 1,
+        *,
+        lease: timedelta | None = None,
+        max_lane: str = "",
+        realms: Sequence[str] | None = (),
+    ) -> Document:
+        async def ask(api: RealmApi) -> Document:
+            names = (await list_realms(api.realm))["realms"] if realms is None else realms
+            chosen = [self._connection.api(name).realm for name in names] or [api.realm]
+            return await check_out(chosen, count=count, lease=lease, max_lane=max_lane or None)
+
+        return self._ask(ask)
+
+    def ack(self, job_id: str, token: str, *, result: Json = None, message: str = "") -> Document:
+        return self._ask(lambda api: api.ack(job_id, token, result=result, message=message))
+
+    def nack(
+        self,
+        job_id: str,
+        token: str,
+        *,
+        failed: bool = False,
+        exit_code: int | None = None,
+        message: str = "",
+        delay: timedelta | None = None,
+    ) -> Document:
+        return self._ask(
+            lambda api: api.nack(job_id, token, failed=failed, exit_code=exit_code, message=message, delay=delay)
+        )
+
+    def extend(self, job_id: str, token: str, *, lease: timedelta | None = None) -> Document:
+        return self._ask(lambda api: api.extend(job_id, token, lease=lease))
+
+    def settings(self) -> Document:
+        return self._ask(RealmApi.settings)
+
+    def change_settings(self, change: SettingsChange) -> Document:
+        return self._ask(lambda api: api.change_settings(change))
+
+    def delete_realm(self) -> Document:
+        async def delete(api: RealmApi) -> Document:
+            done = await api.delete()
+            return done | {"deleting": not await api.erase()}
+
+        return self._ask(delete)
 
     def status(self) -> Document:
         return self._ask(RealmApi.status)
@@ -103,6 +157,9 @@ class DirectBackend:
     def remove(self, selection: Selection) -> Document:
         return self._ask(lambda api: api.remove(selection))
 
+    def move(self, selection: Selection, *, source: str, target: str) -> Document:
+        return self._ask(lambda api: api.move(selection, source=source, target=target))
+
     def clear(self, lane: str) -> Document:
         return self._ask(lambda api: api.clear(lane))
 
@@ -120,26 +177,53 @@ class DirectBackend:
         is_apart = address.backend is Backend.SERVICE_BUS
         return {"address": str(address), "tables": self._settings.tables if is_apart else ""}
 
+    def beside(self, realm: str) -> DirectBackend:
+        return DirectBackend(replace(self._address, realm=realm_name(realm)), self._settings, self._connection)
+
     def close(self) -> None:
-        """Ends what still runs. Idempotent."""
-        loop, api, self._loop, self._api = self._loop, self._api, None, None
-        if loop is not None:
-            try:
-                if api is not None:
-                    loop.run(api.realm.stack.close())
-            finally:
-                loop.stop()
+        """Ends what still runs, and the backends beside this one. Idempotent."""
+        self._connection.close()
 
     def _ask(self, question: Callable[[RealmApi], Coroutine[Any, Any, T]]) -> T:
+        return self._connection.ask(self._address.realm, question)
+
+
+class _Connection:
+    """A stack, and the realms of it that were asked for, on a loop of their own."""
+
+    def __init__(self, address: Address, settings: Settings) -> None:
+        self._address = address
+        self._settings = settings
+        self._loop: _LoopThread | None = None
+        self._stack: Stack | None = None
+        self._apis: dict[str, RealmApi] = {}
+
+    def ask(self, realm: str, question: Callable[[RealmApi], Coroutine[Any, Any, T]]) -> T:
         if self._loop is None:
             self._loop = _LoopThread()
-        if self._api is None:
-            self._api = self._loop.run(self._open())
-        return self._loop.run(question(self._api))
 
-    async def _open(self) -> RealmApi:
-        # On the loop: the Azure SDKs bind to the one that is running.
-        return RealmApi(Realm(connect.open_stack(self._address, self._settings), self._address.realm))
+        async def ask() -> T:
+            return await question(self.api(realm))
+
+        return self._loop.run(ask())
+
+    def api(self, realm: str) -> RealmApi:
+        """To be called on the loop: the Azure SDKs bind to the one that is running."""
+        if self._stack is None:
+            self._stack = connect.open_stack(self._address, self._settings)
+        if realm not in self._apis:
+            self._apis[realm] = RealmApi(Realm(self._stack, realm))
+        return self._apis[realm]
+
+    def close(self) -> None:
+        loop, stack, self._loop, self._stack = self._loop, self._stack, None, None
+        self._apis.clear()
+        if loop is not None:
+            try:
+                if stack is not None:
+                    loop.run(stack.close())
+            finally:
+                loop.stop()
 
 
 class _LoopThread:

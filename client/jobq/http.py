@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jobq.errors import Unreachable
 from jobq.http_calls import Calls
 from jobq.model.durations import to_iso
-from jobq.model.job import IfExists, NewJob
-from jobq.model.names import escape
+from jobq.model.job import IfExists, Json, NewJob
+from jobq.model.names import escape, realm_name
 from jobq.model.wire import dumps, spec_to_json
 
 if TYPE_CHECKING:
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from jobq.core.documents import Document
     from jobq.core.files import Contents
     from jobq.core.listing import Filter
+    from jobq.core.realm_settings import SettingsChange
 
 MAX_JOBS = 1000
 MAX_BYTES = 4_000_000
 """Of one push request: the service takes 8 MiB, and a job is never cut in two."""
+
+NOTHING: Mapping[str, str] = {}
 
 UPLOADS = 4
 """At the same time; each holds a piece of a file."""
@@ -42,6 +45,12 @@ class HttpBackend:
     ) -> None:
         self._calls = Calls(base_url.rstrip("/"), key_for, sleep)
         self._realm = realm
+
+    def beside(self, realm: str) -> HttpBackend:
+        """Over the same session."""
+        other = HttpBackend(self._calls.base_url, realm_name(realm))
+        other._calls = self._calls
+        return other
 
     def push(
         self,
@@ -84,6 +93,56 @@ class HttpBackend:
     def _put_file(self, name: str, read: Callable[[], bytes]) -> None:
         self._calls.upload(f"enqueue/{self._realm}/files/{name}", read())
 
+    def get_file(self, name: str) -> bytes:
+        return self._calls.download(f"checkout/{self._realm}/files/{name}")
+
+    def check_out(
+        self,
+        count: int = 1,
+        *,
+        lease: timedelta | None = None,
+        max_lane: str = "",
+        realms: Sequence[str] | None = (),
+    ) -> Document:
+        asked = {"count": count, "max_lane": max_lane or None, "lease": _seconds(lease)}
+        if realms == ():
+            return self._calls.ask("POST", f"checkout/{self._realm}/jobs", body=asked, again=False)
+        named = asked if realms is None else asked | {"realms": list(realms)}
+        return self._calls.ask("POST", "checkout", body=named, again=False)
+
+    def ack(self, job_id: str, token: str, *, result: Json = None, message: str = "") -> Document:
+        return self._held(job_id, "ack", {"token": token, "result": result, "message": message})
+
+    def nack(
+        self,
+        job_id: str,
+        token: str,
+        *,
+        failed: bool = False,
+        exit_code: int | None = None,
+        message: str = "",
+        delay: timedelta | None = None,
+    ) -> Document:
+        asked = {"token": token, "failed": failed, "exit_code": exit_code, "message": message, "delay": _seconds(delay)}
+        return self._held(job_id, "nack", asked)
+
+    def extend(self, job_id: str, token: str, *, lease: timedelta | None = None) -> Document:
+        return self._held(job_id, "extend", {"token": token, "lease": _seconds(lease)})
+
+    def _held(self, job_id: str, verb: str, asked: Mapping[str, object]) -> Document:
+        return self._calls.ask("POST", f"checkout/{self._realm}/jobs/{escape(job_id)}/{verb}", body=asked)
+
+    def settings(self) -> Document:
+        return self._get("/settings")
+
+    def change_settings(self, change: SettingsChange) -> Document:
+        lanes = {lane: _seconds(lease) for lane, lease in change.lane_leases.items()}
+        asked = {"lease": _seconds(change.lease), "lane_leases": lanes}
+        return self._calls.ask("PATCH", f"manage/{self._realm}", body=asked)
+
+    def delete_realm(self) -> Document:
+        return self._calls.ask("DELETE", f"manage/{self._realm}")
+
     def status(self) -> Document:
         return self._get("")
 
@@ -113,7 +172,7 @@ class HttpBackend:
         return self._get("/workers")
 
     def cancel(self, selection: Selection, *, message: str = "") -> Document:
-        return self._each("cancel", selection, ("queued", "running"), again=True, message=message)
+        return self._each("cancel", selection, ("queued", "running"), again=True, more={"message": message})
 
     def retry(self, selection: Selection) -> Document:
         return self._each("retry", selection, ("failed", "cancelled"))
@@ -136,6 +195,9 @@ class HttpBackend:
     def remove(self, selection: Selection) -> Document:
         return self._each("remove", selection, ("queued", "running", "succeeded", "failed", "cancelled"))
 
+    def move(self, selection: Selection, *, source: str, target: str) -> Document:
+        return self._each("move", selection, ("queued",), more={"from": source, "to": target})
+
     def clear(self, lane: str) -> Document:
         return self._manage("DELETE", f"lanes/{escape(lane)}/jobs")
 
@@ -155,7 +217,13 @@ class HttpBackend:
         return self._calls.ask("GET", f"status/{self._realm}{path}", query=query)
 
     def _each(
-        self, verb: str, selection: Selection, states: Sequence[str], *, again: bool = False, **more: str
+        self,
+        verb: str,
+        selection: Selection,
+        states: Sequence[str],
+        *,
+        again: bool = False,
+        more: Mapping[str, str] = NOTHING,
     ) -> Document:
         """A bulk command, in as many requests as it takes; their answers as one."""
         done: Document = {"matched": 0, "changed": 0, "refused": []}
@@ -182,6 +250,10 @@ def _parts(jobs: Sequence[NewJob]) -> Iterator[list[str]]:
         size += len(text) + 1
     if part:
         yield part
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
 
 
 def _filter_json(where: Filter) -> dict[str, Any]:

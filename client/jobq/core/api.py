@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from jobq.core import files, logs, operate, pause, status, workers
+from jobq.core import checkout, erase, files, logs, operate, pause, realm_settings, status, workers
 from jobq.core.documents import (
     Document,
+    checked_out_document,
     job_document,
     pushed_document,
+    settings_document,
     status_document,
     tally_document,
     worker_document,
@@ -29,7 +31,7 @@ from jobq.core.rows import REALMS
 from jobq.core.sweep import repair_orphans, sweep
 from jobq.core.together import together
 from jobq.errors import BadInput, IllegalTransition, NotFound
-from jobq.model.job import IfExists, Job, JobState, NewJob
+from jobq.model.job import IfExists, Job, JobState, Json, NewJob
 
 __all__ = ["Filter", "RealmApi", "Selection", "list_realms"]
 
@@ -72,6 +74,51 @@ class RealmApi:
     async def put_files(self, contents: files.Contents) -> None:
         """Store manifests and pieces by their names. Raises BadInput for bytes that are not what the name says."""
         await files.put_files(self.realm, contents)
+
+    async def get_file(self, name: str) -> bytes:
+        """A manifest or a piece. Raises BadInput for one that is gone or broken."""
+        return await files.get_file(self.realm, name)
+
+    async def ack(self, job_id: str, token: str, *, result: Json = None, message: str = "") -> Document:
+        """The job, which its caller has done. Raises NotFound, LeaseLost."""
+        return job_document(await checkout.ack(self.realm, job_id, token, result=result, message=message))
+
+    async def nack(
+        self,
+        job_id: str,
+        token: str,
+        *,
+        failed: bool = False,
+        exit_code: int | None = None,
+        message: str = "",
+        delay: timedelta | None = None,
+    ) -> Document:
+        """The job, which its caller gives back, or which has `failed`. Raises NotFound, LeaseLost."""
+        job = await checkout.nack(
+            self.realm, job_id, token, failed=failed, exit_code=exit_code, message=message, delay=delay
+        )
+        return job_document(job)
+
+    async def extend(self, job_id: str, token: str, *, lease: timedelta | None = None) -> Document:
+        """As `check_out` gives, with the new lease and `cancel_requested`. Raises NotFound, LeaseLost."""
+        held = await checkout.extend(self.realm, job_id, token, lease=lease)
+        return checked_out_document(held, self.realm.now())
+
+    async def settings(self) -> Document:
+        """`realm, lanes, lease, lane_leases` (seconds), `paused, deleting`. Raises NotFound."""
+        return settings_document(self.realm.name, await realm_settings.settings_of(self.realm))
+
+    async def change_settings(self, change: realm_settings.SettingsChange) -> Document:
+        return settings_document(self.realm.name, await realm_settings.change_settings(self.realm, change))
+
+    async def delete(self) -> Document:
+        """Close the realm; what is in it goes in the background. Raises NotFound."""
+        await erase.delete_realm(self.realm)
+        return {"realm": self.realm.name, "deleting": True}
+
+    async def erase(self) -> bool:
+        """Remove what is left of a realm that was deleted; whether all of it is gone."""
+        return await erase.erase(self.realm)
 
     async def status(self) -> Document:
         """`realm`, the six counts, `workers`; and the six counts by lane, tag and batch."""
@@ -147,6 +194,11 @@ class RealmApi:
     async def remove(self, selection: Selection) -> Document:
         return await self._each(self._narrowed(selection), lambda job_id: operate.remove(self.realm, job_id))
 
+    async def move(self, selection: Selection, *, source: str, target: str) -> Document:
+        """From one lane to another, what is queued: `matched, changed, refused`. What is checked out stays."""
+        chosen = self._narrowed(selection, JobState.QUEUED)
+        return await self._each(chosen, lambda job_id: operate.move_lane(self.realm, job_id, source, target))
+
     async def clear(self, lane: str) -> Document:
         """Take what is queued out of a lane: a job in no other lane is removed, the others keep their places there."""
         chosen = Selection(where=Filter(lane=lane, state=JobState.QUEUED))
@@ -209,6 +261,14 @@ class RealmApi:
                 await flush()
         await flush()
         return {"matched": matched, "changed": changed, "refused": refused}
+
+
+async def check_out(
+    realms: Sequence[Realm], *, count: int = 1, lease: timedelta | None = None, max_lane: str | None = None
+) -> Document:
+    """`jobs`: up to `count`, from the lowest lane over all the realms."""
+    held = await checkout.check_out(realms, count=count, lease=lease, max_lane=max_lane)
+    return {"jobs": [checked_out_document(one, realms[0].now()) for one in held]}
 
 
 async def list_realms(realm: Realm) -> Document:

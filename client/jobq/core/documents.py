@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from jobq.core.checkout import CheckedOut
+from jobq.core.realm_settings import RealmSettings
 from jobq.core.status import RealmStatus
 from jobq.model.counts import Tally, WorkerView
+from jobq.model.data import data_of
 from jobq.model.durations import to_iso
 from jobq.model.job import Job, Progress, Pushed
 
@@ -94,6 +97,40 @@ def worker_document(worker: WorkerView) -> Document:
         "progress": {job_id: progress_document(progress) for job_id, progress in worker.progress.items()},
         "beat_at": _time(worker.beat_at),
         "expires_at": _time(worker.expires_at),
+    }
+
+
+def checked_out_document(held: CheckedOut, now: datetime) -> Document:
+    """All that its caller needs to run it, the values of its environment among that."""
+    spec = held.job.spec
+    return {
+        "realm": held.realm,
+        "id": held.job.id,
+        "token": held.token,
+        "lane": held.lane,
+        "command": spec.command,
+        "kwargs": dict(spec.kwargs) if spec.kwargs is not None else None,
+        "data": data_of(spec.command, spec.kwargs),
+        "env": dict(spec.env),
+        "files": spec.files or None,
+        "tags": list(spec.tags),
+        "attempt": held.job.attempt,
+        "timeout": spec.limits.timeout.total_seconds() if spec.limits.timeout else None,
+        "cancel_requested": held.job.cancel_requested,
+        "lease": held.lease.total_seconds(),
+        "expires_at": to_iso(now + held.lease),
+    }
+
+
+def settings_document(realm: str, settings: RealmSettings) -> Document:
+    return {
+        "realm": realm,
+        "lanes": list(settings.lanes),
+        "lease": settings.lease.total_seconds() if settings.lease else None,
+        "lane_leases": {lane: lease.total_seconds() for lane, lease in settings.lane_leases.items()},
+        "paused": list(settings.paused),
+        "created_at": _time(settings.created_at),
+        "deleting": settings.is_deleting,
     }
 
 

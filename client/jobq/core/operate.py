@@ -93,6 +93,11 @@ async def leave_lane(realm: Realm, job_id: str, lane: str) -> Job | None:
     return job
 
 
+async def move_lane(realm: Realm, job_id: str, source: str, target: str) -> Job:
+    """Put a queued job that is in `source` into `target` instead. Raises NotFound, IllegalTransition."""
+    raise NotImplementedError
+
+
 async def change(realm: Realm, job_id: str, decide: Callable[[Job], Job | None]) -> Job | None:
     """Apply `decide` to the row as it is, again if somebody else was faster. It returns the job unchanged to leave it.
 

@@ -200,6 +200,8 @@ class IfExists(StrEnum):
     ERROR = "error"
     RERUN_FAILED = "rerun-failed"
     REPLACE = "replace"
+    ADD = "add"
+    """Add the tags and lanes to the job that is there; queue it again if it has ended; refuse other data."""
 
 
 class PushStatus(StrEnum):

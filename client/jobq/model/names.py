@@ -150,6 +150,15 @@ def _base32(number: int, length: int) -> str:
     return "".join(_CROCKFORD[number >> 5 * i & 31] for i in reversed(range(length)))
 
 
+ADDED = "add"
+"""The batch of jobs that were added one by one, each under an id of its own."""
+
+
+def id_of_text(text: str) -> str:
+    """The id of the job that `jobq add TEXT` makes: the same for the same text."""
+    return f"{ADDED}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+
 def id_in_batch(batch: str, position: int) -> str:
     """The id of the job at a position (the line number, from 1) of a push: the same whenever the push is repeated."""
     return f"{batch}-{position:06d}"
