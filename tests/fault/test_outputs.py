@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import uuid
@@ -221,7 +222,10 @@ async def _copier(worker: int) -> int:
 
 
 async def _is_saved(realm: Realm, attempt: str, text: bytes) -> bool:
-    keys = [key for key in await _checkpoint(realm) if f"/{attempt}/" in key and not key.endswith("/manifest")]
+    """Whether a manifest names a file that has it: before that, the next attempt begins with the state before."""
+    manifests = [key for key in await _checkpoint(realm) if key.endswith(f"/{attempt}/manifest")]
+    saved = [json.loads(await realm.stack.blobs.get(key) or b"{}") for key in manifests]
+    keys = [entry["key"] for manifest in saved for entry in manifest["files"].values()]
     return text in [await realm.stack.blobs.get(key) for key in keys]
 
 
