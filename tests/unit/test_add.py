@@ -232,6 +232,33 @@ async def test_add_whose_reply_was_lost_is_made_once() -> None:
     await assert_counts_equal_rows(world.realm)
 
 
+class Replaced(FaultyStack):
+    """Before its second commit, which changes the job that it has read, somebody replaces that."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.stack)
+        self.world = world
+
+    async def write(self, name: str, call: object, **options: object) -> object:  # type: ignore[override]  # wider
+        if self.calls.count("table.commit") == 1:
+            self.calls.append("table.commit")
+            await self.world.push(text_job(command="other"), if_exists=IfExists.REPLACE)
+        return await super().write(name, call, **options)  # type: ignore[arg-type]  # as it came
+
+
+async def test_job_that_is_replaced_at_that_moment_is_not_added_to() -> None:
+    world = World()
+    await added(world, text_job())
+    realm = world.process(Replaced(world))
+    await world.realm.open_lanes(["0"])
+
+    [answer] = await Push(realm, ADDED, IfExists.ADD).run([text_job(tags=("t",))])
+
+    assert answer.error == "it was replaced at this moment; add it again"
+    job = await world.job(ID)
+    assert (job.spec.command, job.spec.tags) == ("other", ())
+
+
 async def test_many_are_added_at_once_each_with_its_answer() -> None:
     world = World()
     jobs = [new_job(f"job {n}", tags=("t",)) for n in range(150)]

@@ -213,11 +213,12 @@ async def test_process_of_the_old_realm_serves_the_new_one() -> None:
     await world.push(new_job("b-1"))
 
     world.realm = old
+    await world.push(new_job("b-3"))
     await world.push(new_job("b-2", lanes=("2",)))
 
     assert await world.realm.lanes() == ["0", "2"]
     await assert_counts_equal_rows(world.realm)
-    assert (await realm_status(world.realm)).realm.counts.total == 2
+    assert (await realm_status(world.realm)).realm.counts.total == 3
 
 
 async def test_files_that_are_stored_first_are_not_taken_for_those_of_the_realm_that_goes() -> None:
