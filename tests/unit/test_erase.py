@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from jobq.core.api import RealmApi, list_realms
+from jobq.core.checkout import ack, check_out, extend, nack
 from jobq.core.erase import delete_realm, erase
 from jobq.core.operate import cancel, leave_lane, move_lane, retry
 from jobq.core.pause import pause, resume
@@ -18,7 +19,7 @@ from jobq.core.rows import workers_partition
 from jobq.core.status import is_anything_queued, realm_status
 from jobq.core.sweep import INTERVAL, repair_orphans, sweep, sweep_if_due
 from jobq.core.workers import Asked, WorkerRow, live_workers
-from jobq.errors import IllegalTransition, NotFound
+from jobq.errors import IllegalTransition, LeaseLost, NotFound
 from jobq.model.job import IfExists, NewJob, Spec
 from tests.proof.actors import FAILED, Worker, always, go_on
 from tests.proof.scenarios import Scenario, dead_push
@@ -352,6 +353,22 @@ class _Stack:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stack, name)
+
+
+async def test_nothing_is_checked_out_of_it_and_what_was_is_lost_to_its_holder() -> None:
+    world = World()
+    await world.push(new_job("b-1"), new_job("b-2"))
+    [held] = await check_out([world.realm])
+    await delete_realm(world.realm)
+
+    assert await check_out([world.process()]) == []
+    assert not await erase(world.realm)
+    for end in (ack, nack, extend):
+        with pytest.raises(LeaseLost, match=f"job {held.job.id} is not yours: it is gone"):
+            await end(world.process(), held.job.id, held.token)
+    world.clock.move(by=CLOSED_FOR)
+    assert await erase(world.realm)
+    assert await rows_of(world.realm) == []
 
 
 async def test_row_of_a_worker_that_nobody_believes_goes_with_the_realm() -> None:

@@ -14,7 +14,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from jobq.core.checkout import CHECKOUT
 from jobq.core.ports import MAX_CHANGES, Delivery, Row, TicketQueue, delete, merge
 from jobq.core.realm import CLOSED_FOR, Realm, closed_at, is_closed, lanes_in, scan_all
 from jobq.core.rows import REALMS, partition, workers_partition
@@ -91,8 +90,7 @@ async def is_being_deleted(realm: Realm) -> bool:
 
 async def _stop_jobs(realm: Realm) -> bool:
     """Ask the workers to end what they run of it; whether there is any."""
-    working = [worker for worker in await live_workers(realm) if not worker.id.startswith(CHECKOUT)]
-    running = [(worker.id, job_id) for worker in working for job_id in worker.running]
+    running = [(worker.id, job_id) for worker in await live_workers(realm) for job_id in worker.running]
     for worker_id, job_id in running:
         await tell(realm, worker_id, cancel=job_id)
     return bool(running)
