@@ -17,7 +17,7 @@ from jobq.core.realm import CLOSED_FOR, LOOK_AGAIN, Realm
 from jobq.core.realm_settings import SettingsChange, change_settings, settings_of
 from jobq.core.rows import workers_partition
 from jobq.core.status import is_anything_queued, realm_status
-from jobq.core.sweep import INTERVAL, repair_orphans, sweep, sweep_if_due
+from jobq.core.sweep import INTERVAL, Swept, repair_orphans, sweep, sweep_if_due
 from jobq.core.workers import Asked, WorkerRow, live_workers
 from jobq.errors import IllegalTransition, LeaseLost, NotFound
 from jobq.model.job import IfExists, NewJob, Spec
@@ -240,11 +240,12 @@ async def test_sweeper_carries_a_deletion_on_and_does_nothing_else_there() -> No
     await full_realm(world)
     await delete_realm(world.process())
 
-    assert (await sweep(world.realm)).is_clean
+    swept = await sweep(world.realm)
+    assert (swept, swept.is_clean) == (Swept(is_deleting=True), False)  # so it is looked after again soon
     assert await jobs_in(world.realm) == {}
     assert await repair_orphans(world.realm) == 0
     world.clock.move(by=CLOSED_FOR + INTERVAL)
-    assert await sweep_if_due(world.realm, "timer") is not None
+    assert await sweep_if_due(world.realm, "timer") == Swept()
     assert await is_gone(world)
 
 

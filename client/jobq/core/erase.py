@@ -25,7 +25,7 @@ from jobq.model.names import SHARDS, queue_name
 
 logger = logging.getLogger(__name__)
 
-ROUNDS = 20
+ROUNDS = 10
 """Of one `erase`. Each removes up to 1,000 rows a shard, or MOST_TICKETS a lane, or MOST_BLOBS."""
 MOST_TICKETS = 1000
 MOST_BLOBS = 2000
@@ -33,7 +33,7 @@ AT_ONCE = 16
 LEASE = timedelta(minutes=5)
 """Of a ticket that is about to be removed."""
 STOPPED_WITHIN = timedelta(hours=1)
-"""A worker that still runs a job of the realm by then, or that cannot be told from one, holds up nothing any more."""
+"""After this, a worker that says it still runs a job of the realm holds up nothing any more: it may be long dead."""
 BLOBS = ("payload", "result", "log", "checkpoint", "file")
 """What the keys of a realm's blobs begin with, before its name."""
 
@@ -103,7 +103,7 @@ async def _is_still(realm: Realm, row: Row) -> bool:
 
 
 async def _end(realm: Realm, row: Row) -> bool:
-    """Remove the realm's own row, if it is time; what else says something of the realm is true, or harmless."""
+    """Remove the realm's own row, if it is time; before it those of workers: one that lives writes its own again."""
     age = realm.now() - closed_at(row)
     if age < CLOSED_FOR or (age < STOPPED_WITHIN and await _stop_jobs(realm)):
         return False

@@ -55,8 +55,9 @@ class Push:
     async def run(self, jobs: Sequence[NewJob]) -> list[Pushed]:
         """Store the jobs and answer for each, in the order given. What is answered as queued is durable.
 
-        Raises BadInput, before anything is stored, for files that are not there. Raises Unreachable when the backend
-        does not answer: nothing before is lost, and the same push may be repeated.
+        Raises BadInput, before anything is stored, for files that are not there, and IllegalTransition for a realm that
+        is being deleted. Raises Unreachable when the backend does not answer: nothing before is lost, and the same push
+        may be repeated.
         """
         self.token = self.token or self.realm.new_token()
         _check(jobs, self.chunk)

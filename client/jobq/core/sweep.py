@@ -42,6 +42,8 @@ class Swept:
     dead_workers: int = 0
     dead_letters: int = 0
     repaired: int = 0
+    is_deleting: bool = False
+    """There is more to remove of a realm that was deleted, or it is not time yet for all of it."""
 
     @property
     def is_clean(self) -> bool:
@@ -54,8 +56,7 @@ async def sweep(realm: Realm, *, patience: timedelta = PATIENCE) -> Swept:
     Raises NotFound where a lane's queue is missing, when all else is done.
     """
     if await is_being_deleted(realm):
-        await erase(realm)
-        return Swept()
+        return Swept(is_deleting=not await erase(realm))
     folded = sum([await _fold_shard(realm, shard) for shard in range(SHARDS)])
     gone, letters = await forget_dead(realm), await read_dead_letters(realm)
     rows = await repair_all(realm, patience=patience)
