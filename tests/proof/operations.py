@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from jobq.core.operate import cancel, leave_lane, remove, retry
-from jobq.core.realm import Realm
+from jobq.core.erase import delete_realm, erase
+from jobq.core.operate import cancel, leave_lane, move_lane, remove, retry
+from jobq.core.push import Push
+from jobq.core.realm import CLOSED_FOR, Realm
 from jobq.core.sweep import FOLD_AFTER, repair_orphans, sweep
 from jobq.core.workers import WorkerRow
-from jobq.model.job import Job, JobState, Limits
+from jobq.model.job import IfExists, Job, JobState, Limits
+from tests.proof import checkouts
 from tests.proof.actors import FAILED, Worker, always
 from tests.proof.scenarios import ENDED_WELL, TWO_TAGS, Scenario, dead_push
 from tests.proof.world import new_job
@@ -123,6 +126,107 @@ class ClearingALane(Operating):
             assert "b-2" not in jobs
 
 
+class MovingALane(Operating):
+    """`b-1` is in lane 1 still, and in lane 2."""
+
+    lanes = ("0", "1", "2")
+
+    async def act(self, realm: Realm) -> None:
+        await move_lane(realm, "b-1", "0", "2")
+
+    def verify(self, jobs: dict[str, Job], healthy: Worker) -> None:
+        super().verify(jobs, healthy)
+        assert healthy.started["b-1"] == 1
+        assert sorted(jobs["b-1"].spec.lanes) in [["1", "2"]] + ([] if self.is_acknowledged else [["0", "1"]])
+
+
+class Adding(Operating):
+    """The same job once more, with a lane and a tag that it has not."""
+
+    lanes = ("0", "1", "2")
+    more_lanes = ("1", "2")
+    may_run = 1
+
+    async def act(self, realm: Realm) -> None:
+        job = new_job("b-1", tags=("more",), lanes=self.more_lanes, command="x" * 31_000)
+        [answer] = await Push(realm, "c", IfExists.ADD).run([job])
+        assert not answer.error
+
+    async def setup(self) -> None:
+        job = new_job("b-1", tags=TWO_TAGS, lanes=("0", "1"), limits=self.limits, command="x" * 31_000)
+        await self.world.push(job, new_job("b-2"))
+
+    def verify(self, jobs: dict[str, Job], healthy: Worker) -> None:
+        super().verify(jobs, healthy)
+        assert healthy.started["b-1"] <= self.may_run
+        if self.is_acknowledged:
+            assert {*TWO_TAGS, "more"} == {*jobs["b-1"].spec.tags}
+            assert {*self.more_lanes} <= {*jobs["b-1"].spec.lanes}
+
+
+class AddingToAnEndedJob(Adding):
+    limits = Limits()
+
+    async def setup(self) -> None:
+        await super().setup()
+        await Worker(self.world, self.world.process(), always(FAILED)).work(limit=1)
+
+    def verify(self, jobs: dict[str, Job], healthy: Worker) -> None:
+        if self.is_acknowledged:
+            super().verify(jobs, healthy)
+            assert healthy.started["b-1"] == 1
+
+
+class AddingToARunningJob(Adding):
+    more_lanes = ("0", "1")
+    may_run = 0
+
+    async def setup(self) -> None:
+        await super().setup()
+        self.holder, self.held = await self.hold()
+
+    async def follow(self) -> None:
+        await self.holder.run(self.held)
+
+
+class Deleting(Scenario):
+    """A realm with jobs that are queued, have failed, run, and are large; its worker ends late."""
+
+    async def setup(self) -> None:
+        await self.world.push(new_job("b-1", tags=TWO_TAGS), new_job("b-2"), new_job("b-3", lanes=("0", "1")))
+        await self.world.push(new_job("b-4", command="x" * 31_000))
+        await Worker(self.world, self.world.process(), always(FAILED)).work(limit=1)
+        self.holder, self.held = await self.hold()
+
+    async def act(self, realm: Realm) -> None:
+        await delete_realm(realm)
+        self.world.clock.move(by=CLOSED_FOR)
+        await erase(realm)
+
+    async def follow(self) -> None:
+        await self.holder.run(self.held)
+
+    def verify(self, jobs: dict[str, Job], healthy: Worker) -> None:
+        if self.is_acknowledged:
+            assert jobs == {}
+            assert not healthy.started
+
+
+class DeletingAndPushingAgain(Deleting):
+    """What is pushed under the same name is of another realm, whatever is left of the first one."""
+
+    async def follow(self) -> None:
+        self.world.clock.move(by=CLOSED_FOR)
+        self.world.realm = self.world.process()
+        await self.world.push(new_job("b-1", lanes=("1",), command="x" * 32_000), new_job("b-5"))
+        await super().follow()
+
+    def verify(self, jobs: dict[str, Job], healthy: Worker) -> None:
+        if self.is_acknowledged:
+            assert {job.id: job.state for job in jobs.values()} == dict.fromkeys(("b-1", "b-5"), JobState.SUCCEEDED)
+            assert healthy.started == {"b-1": 1, "b-5": 1}
+
+
 class Sweeping(Scenario):
     """There are outbox rows of a push that died, old counters, and the row of a worker long dead."""
 
@@ -162,14 +266,15 @@ class Repairing(Scenario):
         await repair_orphans(self.world.realm)
 
 
-_ABSTRACT = {Operating}
+_ABSTRACT = {Operating, checkouts.Holding}
 
 
 def _all_below(kind: type[Scenario]) -> list[type[Scenario]]:
     return [one for below in kind.__subclasses__() for one in (below, *_all_below(below))]
 
 
-_OURS = (Scenario.__module__, __name__)  # other tests make scenarios of their own, which must not come in by chance
+# Other tests make scenarios of their own, which must not come in by chance.
+_OURS = (Scenario.__module__, checkouts.__name__, __name__)
 SCENARIOS = sorted(
     (kind for kind in set(_all_below(Scenario)) - _ABSTRACT if kind.__module__ in _OURS), key=lambda kind: kind.__name__
 )

@@ -14,7 +14,7 @@ from jobq.core.sweep import sweep
 from jobq.errors import JobqError
 from tests.proof.actors import Worker, go_on
 from tests.proof.faults import Fault, FaultyStack, Killed
-from tests.proof.operations import CancellingQueued, ClearingALane, Retrying
+from tests.proof.operations import Adding, CancellingQueued, ClearingALane, MovingALane, Retrying
 from tests.proof.scenarios import Pushing, PushingChunks, Scenario, WorkingOnAChunk
 from tests.proof.world import assert_counts_equal_rows, outbox_rows
 
@@ -50,6 +50,8 @@ POINTS = [
     (Retrying, "table.commit", Fault.LATE),
     (CancellingQueued, "table.commit", Fault.REPLY_LOST),
     (ClearingALane, "queue.send", Fault.KILLED_AFTER),
+    (MovingALane, "queue.send", Fault.KILLED_BEFORE),
+    (Adding, "table.commit", Fault.REPLY_LOST),
 ]
 
 
@@ -66,7 +68,7 @@ async def test_nothing_is_lost_on_azure_storage(kind: type[Scenario], call: str,
         pass
     await stack.be_late()
 
-    healthy = await go_on(scenario.world)
+    healthy = await go_on(scenario.world, lanes=scenario.lanes)
 
     jobs = await assert_counts_equal_rows(scenario.world.realm)
     assert all(job.state.is_final for job in jobs.values())

@@ -17,7 +17,7 @@ from jobq.adapters.local import MemoryStack
 from jobq.core.claim import Held, claim
 from jobq.core.finish import finish, give_back, settle
 from jobq.core.lease import TicketLease
-from jobq.core.operate import cancel, leave_lane, remove, retry
+from jobq.core.operate import cancel, leave_lane, move_lane, remove, retry
 from jobq.core.ports import Delivery
 from jobq.core.push import Push
 from jobq.core.realm import Realm
@@ -259,6 +259,10 @@ class Jobs(RuleBasedStateMachine):
     def leave_lane(self, job_id: str, lane: str, broken: Break) -> None:
         self.told.of(job_id).must_exist = False
         self.attempt(broken, lambda realm: leave_lane(realm, job_id, lane))
+
+    @rule(job_id=ids, lane=st.sampled_from(["0", "1"]), broken=breaks)
+    def move_lane(self, job_id: str, lane: str, broken: Break) -> None:
+        self.attempt(broken, lambda realm: move_lane(realm, job_id, lane, "1" if lane == "0" else "0"))
 
     # ---- the queue, the sweeper, and time
 
