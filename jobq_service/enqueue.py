@@ -12,10 +12,11 @@ from jobq.errors import BadInput
 from jobq.model.job import PushStatus
 from jobq.model.names import content_name
 from jobq_service.answers import answer
+from jobq_service.asked import AskedFiles, NewJob, Push
 from jobq_service.bodies import BYTES, JSON, NDJSON, media_type, read_body, read_model, read_text
 from jobq_service.openapi import BINARY, Responses, body, problems
 from jobq_service.realms import Api
-from jobq_service.schemas import AskedFiles, MissingFiles, NewJob, Push, Pushed, StoredFile
+from jobq_service.schemas import MissingFiles, Pushed, StoredFile
 from jobq_service.submissions import from_json, from_ndjson
 
 router = APIRouter(prefix="/api/enqueue", tags=["enqueue"])

@@ -6,12 +6,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from jobq.core import operate
-from jobq.core.api import Filter, Selection
+from jobq.core.api import Filter as Where
+from jobq.core.api import Selection
 from jobq.core.documents import job_document
 from jobq.errors import BadInput
 from jobq.model.names import batch_name, job_id, lane_name, tag_name
 from jobq_service import schemas
 from jobq_service.answers import answer
+from jobq_service.asked import Cancel, CancelMany, Filter, Pause, Sweep
 from jobq_service.bodies import JSON, read_model
 from jobq_service.openapi import body, problems
 from jobq_service.realms import Api, JobId
@@ -26,10 +28,10 @@ _BODY = problems(413, 415)
     summary="Cancel a job; one that runs is asked to end",
     response_model=schemas.Job,
     responses=problems(404, 409) | _BODY,
-    openapi_extra=body({JSON: schemas.Cancel}, required=False),
+    openapi_extra=body({JSON: Cancel}, required=False),
 )
 async def cancel(api: Api, job_id: JobId, request: Request) -> Response:
-    asked = await read_model(request, schemas.Cancel)
+    asked = await read_model(request, Cancel)
     return answer(job_document(await operate.cancel(api.realm, job_id, message=asked.message)))
 
 
@@ -90,10 +92,10 @@ async def remove(api: Api, job_id: JobId) -> Response:
     summary="Cancel many jobs",
     response_model=schemas.Changed,
     responses=_BODY,
-    openapi_extra=body({JSON: schemas.CancelMany}),
+    openapi_extra=body({JSON: CancelMany}),
 )
 async def cancel_many(api: Api, request: Request) -> Response:
-    asked = await read_model(request, schemas.CancelMany)
+    asked = await read_model(request, CancelMany)
     return answer(await api.cancel(_selection(asked), message=asked.message))
 
 
@@ -102,10 +104,10 @@ async def cancel_many(api: Api, request: Request) -> Response:
     summary="Queue many jobs again",
     response_model=schemas.Changed,
     responses=_BODY,
-    openapi_extra=body({JSON: schemas.Filter}),
+    openapi_extra=body({JSON: Filter}),
 )
 async def retry_many(api: Api, request: Request) -> Response:
-    return answer(await api.retry(_selection(await read_model(request, schemas.Filter))))
+    return answer(await api.retry(_selection(await read_model(request, Filter))))
 
 
 @router.post(
@@ -113,10 +115,10 @@ async def retry_many(api: Api, request: Request) -> Response:
     summary="Stop many running jobs and put them back",
     response_model=schemas.Changed,
     responses=_BODY,
-    openapi_extra=body({JSON: schemas.Filter}),
+    openapi_extra=body({JSON: Filter}),
 )
 async def preempt_many(api: Api, request: Request) -> Response:
-    return answer(await api.preempt(_selection(await read_model(request, schemas.Filter))))
+    return answer(await api.preempt(_selection(await read_model(request, Filter))))
 
 
 @router.post(
@@ -124,10 +126,10 @@ async def preempt_many(api: Api, request: Request) -> Response:
     summary="Remove many jobs",
     response_model=schemas.Changed,
     responses=_BODY,
-    openapi_extra=body({JSON: schemas.Filter}),
+    openapi_extra=body({JSON: Filter}),
 )
 async def remove_many(api: Api, request: Request) -> Response:
-    return answer(await api.remove(_selection(await read_model(request, schemas.Filter))))
+    return answer(await api.remove(_selection(await read_model(request, Filter))))
 
 
 @router.delete("/{realm}/lanes/{lane}/jobs", summary="Remove what is queued in a lane", response_model=schemas.Changed)
@@ -140,10 +142,10 @@ async def clear(api: Api, lane: str) -> Response:
     summary="Have workers take nothing new from the realm, or from a lane of it",
     response_model=schemas.Paused,
     responses=problems(404) | _BODY,
-    openapi_extra=body({JSON: schemas.Pause}, required=False),
+    openapi_extra=body({JSON: Pause}, required=False),
 )
 async def pause(api: Api, request: Request) -> Response:
-    return answer(await api.pause(_lane(await read_model(request, schemas.Pause))))
+    return answer(await api.pause(_lane(await read_model(request, Pause))))
 
 
 @router.post(
@@ -151,10 +153,10 @@ async def pause(api: Api, request: Request) -> Response:
     summary="Have workers take jobs again",
     response_model=schemas.Paused,
     responses=problems(404, 409) | _BODY,
-    openapi_extra=body({JSON: schemas.Pause}, required=False),
+    openapi_extra=body({JSON: Pause}, required=False),
 )
 async def resume(api: Api, request: Request) -> Response:
-    return answer(await api.resume(_lane(await read_model(request, schemas.Pause))))
+    return answer(await api.resume(_lane(await read_model(request, Pause))))
 
 
 @router.post(
@@ -162,29 +164,29 @@ async def resume(api: Api, request: Request) -> Response:
     summary="Put the realm in order",
     response_model=schemas.Swept,
     responses=_BODY,
-    openapi_extra=body({JSON: schemas.Sweep}, required=False),
+    openapi_extra=body({JSON: Sweep}, required=False),
 )
 async def sweep(api: Api, request: Request) -> Response:
-    asked = await read_model(request, schemas.Sweep)
+    asked = await read_model(request, Sweep)
     return answer(await api.sweep(repair=asked.repair))
 
 
-def _lane(asked: schemas.Pause) -> str:
+def _lane(asked: Pause) -> str:
     return "" if asked.lane is None else lane_name(str(asked.lane))
 
 
-def _selection(asked: schemas.Filter) -> Selection:
+def _selection(asked: Filter) -> Selection:
     """Raises BadInput for an empty one: a slip must not empty a realm."""
-    where = Filter(
+    where = Where(
         tag=tag_name(asked.tag) if asked.tag else "",
         batch=batch_name(asked.batch) if asked.batch else "",
         lane=lane_name(asked.lane) if asked.lane not in (None, "") else "",
         state=asked.state,
     )
-    if asked.ids and where != Filter():
+    if asked.ids and where != Where():
         raise BadInput("say which jobs either by 'ids' or by tag, batch, lane and state, not by both")
     if asked.ids:
         return Selection(ids=tuple(map(job_id, asked.ids)))
-    if where == Filter():
+    if where == Where():
         raise BadInput("say which jobs: 'ids', or at least one of 'tag', 'batch', 'lane', 'state'")
     return Selection(where=where)
