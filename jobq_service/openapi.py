@@ -21,12 +21,23 @@ _REF = "#/components/schemas/{model}"
 _ASKED = (
     asked.Push,
     asked.NewJob,
+    asked.PushAcross,
+    asked.NewJobOf,
+    asked.JobAsked,
     asked.AskedFiles,
     asked.Cancel,
     asked.CancelMany,
     asked.Filter,
+    asked.Move,
+    asked.RemoveAcross,
     asked.Pause,
     asked.Sweep,
+    asked.ChangeSettings,
+    asked.CheckOut,
+    asked.CheckOutAcross,
+    asked.Ack,
+    asked.Nack,
+    asked.Extend,
 )
 _KEY = {"type": "apiKey", "in": "header", "name": "x-functions-key"}
 

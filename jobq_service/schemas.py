@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,6 +43,19 @@ class Pushed(_Answered):
     results: list[PushedJob] = Field(description="in the order of the jobs")
 
 
+class PushedJobOf(_Answered):
+    realm: str
+    id: str
+    status: PushStatus
+    state: JobState | None = Field(description="null where its whole realm refused")
+    error: str | None = None
+
+
+class PushedAcross(_Answered):
+    batch: str
+    results: list[PushedJobOf] = Field(description="in the order of the jobs")
+
+
 class MissingFiles(_Answered):
     missing: list[str]
 
@@ -63,6 +77,7 @@ class Counts(_Answered):
 class RealmStatus(Counts):
     realm: str
     workers: int
+    paused: list[str] = Field(description="lanes, or `*` for the whole realm")
     lanes: dict[str, Counts]
     tags: dict[str, Counts]
     batches: dict[str, Counts]
@@ -171,3 +186,58 @@ class Swept(_Answered):
     dead_letters: int
     repaired: int
     files: int
+
+
+class Removed(StrEnum):
+    REMOVED = "removed"
+    ASKED = "asked"
+    """It runs: its worker is asked to end it, and then it goes."""
+    REFUSED = "refused"
+
+
+class RemovedJob(_Answered):
+    realm: str
+    id: str
+    status: Removed
+    error: str | None = None
+
+
+class RemovedAcross(_Answered):
+    results: list[RemovedJob] = Field(description="in the order of the jobs")
+
+
+class Settings(_Answered):
+    realm: str
+    lanes: list[str] = Field(description="lowest first")
+    lease: float | None = Field(description="seconds; null where none was set: 10 minutes")
+    lane_leases: dict[str, float] = Field(description="of lanes that have one of their own, seconds")
+    paused: list[str] = Field(description="lanes, or `*` for the whole realm")
+    created_at: str | None
+    deleting: bool
+
+
+class Deleting(_Answered):
+    realm: str
+    deleting: bool
+
+
+class CheckedOutJob(_Answered):
+    realm: str
+    id: str
+    token: str = Field(description="what `ack`, `nack` and `extend` need")
+    lane: str = Field(description="it was taken from")
+    command: str | None
+    kwargs: dict[str, Any] | None
+    data: Any = Field(description="the command, the arguments, or what was pushed as `data`")
+    env: dict[str, str]
+    files: str | None = Field(description="the name of its manifest, below `files` of its realm")
+    tags: list[str]
+    attempt: int
+    timeout: float | None = Field(description="seconds that the attempt may take")
+    cancel_requested: bool = Field(description="somebody wants it to end: stop, and give it back")
+    lease: float = Field(description="seconds")
+    expires_at: str = Field(description="when anybody else may take it")
+
+
+class CheckedOut(_Answered):
+    jobs: list[CheckedOutJob] = Field(description="from the lowest lane on; empty where nothing waits")
