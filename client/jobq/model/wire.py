@@ -22,6 +22,7 @@ from jobq.model.retry import MAX_CAUSES, Backoff, cause
 from jobq.model.trace import traceparent
 
 MAX_SPEC_BYTES = 4_000_000
+MAX_RESULT_BYTES = 16 * 1024 * 1024
 MAX_RETRIES = 10_000
 _YEAR = timedelta(days=366)
 MAX_DEPTH = 100
