@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
 
+from jobq.adapters.sqlite_queue import SqliteQueue
 from jobq.core.ports import create
 from jobq.core.rows import REALMS
+from jobq.errors import NotFound
 from jobq.model.files import digest_of, name_in
 from tests.service.control_plane import ControlPlane
 
@@ -98,6 +102,18 @@ async def test_checkout_where_no_realm_is_gives_nothing(service: ControlPlane) -
     assert (await service.post("checkout")).json() == {"jobs": []}
     assert (await service.post("checkout/demo/jobs")).json() == {"jobs": []}
     assert (await service.get("status")).json() == {"realms": []}
+
+
+async def test_lane_without_a_queue_is_not_taken_for_an_empty_one(
+    service: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await service.push(JOB)
+    missing = AsyncMock(side_effect=NotFound("queue demo is not there; make it"))
+    monkeypatch.setattr(SqliteQueue, "receive", missing)
+
+    answers = [await service.post(path) for path in ("checkout/demo/jobs", "checkout")]
+
+    assert [(answer.status_code, answer.json()["type"]) for answer in answers] == [(404, "urn:jobq:not-found")] * 2
 
 
 async def test_acknowledged_job_has_succeeded_with_its_result(service: ControlPlane) -> None:
@@ -268,6 +284,7 @@ async def test_result_that_could_not_be_read_back_is_refused(service: ControlPla
     )
 
     assert answer.status_code == 400
+    assert re.search("JSON|nested", answer.json()["detail"])
     assert (await service.get("status/demo/jobs/a!2f1")).json()["state"] == "running"
 
 
