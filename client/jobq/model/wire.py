@@ -227,7 +227,7 @@ def _timeout(value: object) -> timedelta | None:
 def duration_from_json(name: str, value: object) -> timedelta:
     """Seconds, or a text as people write durations; from zero to 366 days. Raises BadInput, which names `name`."""
     if isinstance(value, str):
-        duration = parse_duration(value)
+        duration = _duration(name, value)
     elif isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _YEAR.total_seconds():
         duration = timedelta(seconds=value)
     else:
@@ -235,6 +235,13 @@ def duration_from_json(name: str, value: object) -> timedelta:
     if duration > _YEAR:
         raise BadInput(f"{name!r} must be at most 366 days, not {value!r}")
     return duration
+
+
+def _duration(name: str, text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except BadInput as error:
+        raise BadInput(f"{name!r}: {error}") from error
 
 
 def _refuse_constant(text: str) -> None:
