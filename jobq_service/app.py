@@ -6,7 +6,7 @@ import logging
 
 from fastapi import FastAPI
 
-from jobq_service import checkout, enqueue, health, manage, openapi, status
+from jobq_service import checkout, enqueue, health, manage, openapi, scale, status
 from jobq_service.problems import Failsafe, add_handlers
 from jobq_service.realms import Realms
 from jobq_service.settings import DEFAULT_BODY_BYTES
@@ -29,7 +29,7 @@ def create_app(realms: Realms, *, max_body_bytes: int = DEFAULT_BODY_BYTES) -> F
     )
     app.state.realms = realms
     app.state.max_body_bytes = max_body_bytes
-    for family in (health, enqueue, status, manage, checkout):
+    for family in (health, enqueue, scale, status, manage, checkout):
         app.include_router(family.router)
     openapi.describe(app)
     add_handlers(app)
