@@ -298,3 +298,18 @@ async def test_foreign_message_with_forbidden_characters_does_not_block_the_queu
     [delivery] = await stack.queue(name).receive(1, lease=LEASE)
 
     assert (delivery.message_id, delivery.number, delivery.body) == ("1", 2, "a\ufffdb".encode())
+
+
+async def test_foreign_message_with_forbidden_characters_can_be_looked_at(
+    proxy: FaultProxy, stack: AzureStack, name: str
+) -> None:
+    times = b"<InsertionTime>Thu, 01 Jan 2026 00:00:00 GMT</InsertionTime>"
+    message = b"<QueueMessage><MessageId>1</MessageId>%s<MessageText>a&#x1;b</MessageText></QueueMessage>" % times
+    body = b"<QueueMessagesList>%s</QueueMessagesList>" % message
+    await stack.queue(name).send([b"hello"])
+    proxy.break_next(Say(200, headers={"Content-Type": "application/xml"}, body=body), only="peekonly")
+
+    [waiting] = (await stack.queue(name).look(1)).first
+
+    assert waiting.body == "a\ufffdb".encode()
+    assert waiting.age > timedelta(days=1)
