@@ -85,7 +85,7 @@ async def test_retry_after_is_waited_for(proxy: FaultProxy, stack: AzureStack, n
     proxy.break_next(Say(503, "ServerBusy", {"Retry-After": "2"}))
     start = time.monotonic()
 
-    await stack.queue(name).depth()
+    await stack.queue(name).look(0)
 
     assert time.monotonic() - start >= 2
 
@@ -199,7 +199,7 @@ async def test_extend_is_repeated_when_the_service_says_not_now(
     renewed = await queue.extend(delivery, lease=LEASE)
 
     await queue.complete(renewed)
-    assert await queue.depth() == 0
+    assert (await queue.look(0)).messages == 0
 
 
 @pytest.mark.parametrize("fault", [Break.AFTER, Break.STALL])
@@ -278,7 +278,7 @@ async def test_answer_of_a_gateway_is_trouble_whatever_it_looks_like(
     proxy.break_next(gateway)
     assert await stack.table.get(name, "row")
     proxy.break_next(gateway)
-    assert await stack.queue(name).depth() == 1
+    assert (await stack.queue(name).look(0)).messages == 1
     proxy.break_next(gateway)
     assert await stack.blobs.get(name) == b"data"
     proxy.break_next(*[gateway] * IMPATIENT.tries)
@@ -298,3 +298,18 @@ async def test_foreign_message_with_forbidden_characters_does_not_block_the_queu
     [delivery] = await stack.queue(name).receive(1, lease=LEASE)
 
     assert (delivery.message_id, delivery.number, delivery.body) == ("1", 2, "a\ufffdb".encode())
+
+
+async def test_foreign_message_with_forbidden_characters_can_be_looked_at(
+    proxy: FaultProxy, stack: AzureStack, name: str
+) -> None:
+    times = b"<InsertionTime>Thu, 01 Jan 2026 00:00:00 GMT</InsertionTime>"
+    message = b"<QueueMessage><MessageId>1</MessageId>%s<MessageText>a&#x1;b</MessageText></QueueMessage>" % times
+    body = b"<QueueMessagesList>%s</QueueMessagesList>" % message
+    await stack.queue(name).send([b"hello"])
+    proxy.break_next(Say(200, headers={"Content-Type": "application/xml"}, body=body), only="peekonly")
+
+    [waiting] = (await stack.queue(name).look(1)).first
+
+    assert waiting.body == "a\ufffdb".encode()
+    assert waiting.age > timedelta(days=1)

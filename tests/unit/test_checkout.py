@@ -54,7 +54,7 @@ async def test_what_is_left_of_an_acknowledged_checkout_goes_when_its_lease_ends
     healthy = await go_on(world)
 
     assert not healthy.started
-    assert await world.queue().depth() == 0
+    assert (await world.queue().look(0)).messages == 0
 
 
 async def test_nothing_is_handed_out_twice() -> None:

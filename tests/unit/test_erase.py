@@ -49,7 +49,7 @@ async def rows_of(realm: Realm) -> list[str]:
 
 async def is_gone(world: World) -> bool:
     blobs = [key for key in await world.stack.blobs.list("") if key.split("/")[1] == world.name]
-    depths = [await world.queue(lane).depth() for lane in ("0", "2")]
+    depths = [(await world.queue(lane).look(0)).messages for lane in ("0", "2")]
     return (await rows_of(world.realm), blobs, depths) == ([], [], [0, 0]) and await world.realm.row() is None
 
 
@@ -76,7 +76,11 @@ async def test_realms_whose_names_begin_alike_keep_what_is_theirs() -> None:
     other.realm = other.process()
     await full_realm(world)
     await full_realm(other)
-    before = (await rows_of(other.realm), await other.stack.blobs.list("log/exp-2/"), await other.queue().depth())
+    before = (
+        await rows_of(other.realm),
+        await other.stack.blobs.list("log/exp-2/"),
+        (await other.queue().look(0)).messages,
+    )
 
     await delete_realm(world.realm)
     world.clock.move(by=CLOSED_FOR)
@@ -86,7 +90,7 @@ async def test_realms_whose_names_begin_alike_keep_what_is_theirs() -> None:
     assert (
         await rows_of(other.realm),
         await other.stack.blobs.list("log/exp-2/"),
-        await other.queue().depth(),
+        (await other.queue().look(0)).messages,
     ) == before
     await assert_counts_equal_rows(other.realm)
 
