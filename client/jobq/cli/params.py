@@ -118,6 +118,11 @@ def option(*names: str, **extra: Any) -> Callable[[F], F]:
     return click.option(*names, show_envvar=True, **extra)
 
 
+def lane_option(**extra: Any) -> Callable[[F], F]:
+    """`lane`; `--queue` is the word of restq's."""
+    return option("--lane", "--queue", "lane", type=LANE, **extra)
+
+
 def output_option(*formats: str) -> Callable[[F], F]:
     """The first format is the default. Also lets `-v` come after the command."""
 

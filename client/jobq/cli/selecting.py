@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from jobq.cli.output import answer_document, how_many, is_talking_to_a_person, say
-from jobq.cli.params import BATCH, JOB_ID, LANE, STATE, TAG, option
+from jobq.cli.params import BATCH, JOB_ID, STATE, TAG, lane_option, option
 from jobq.errors import BadInput, IllegalTransition, PartlyDone
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _MAX_COUNTED = 1000
 def filter_options(function: F) -> F:
     """`tag`, `batch`, `lane`, `state`: all that are given must hold."""
     function = option("--state", type=STATE, help="Only jobs in this state.")(function)
-    function = option("--lane", type=LANE, help="Only jobs of this lane.")(function)
+    function = lane_option(help="Only jobs of this lane.")(function)
     function = option("--batch", type=BATCH, help="Only jobs of this push.")(function)
     return option("--tag", type=TAG, help="Only jobs with this tag.")(function)
 
