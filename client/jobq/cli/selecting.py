@@ -32,9 +32,13 @@ def filter_options(function: F) -> F:
 
 
 def selection_options(function: F) -> F:
+    return click.argument("ids", nargs=-1, type=JOB_ID)(bulk_options(function))
+
+
+def bulk_options(function: F) -> F:
     function = option("-y", "--yes", is_flag=True, help="Do not ask.")(function)
     function = option("--all", is_flag=True, help="All jobs of the realm.")(function)
-    return click.argument("ids", nargs=-1, type=JOB_ID)(filter_options(function))
+    return filter_options(function)
 
 
 def make_filter(tag: str | None, batch: str | None, lane: str | None, state: str | None) -> Filter:
