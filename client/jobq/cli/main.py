@@ -36,8 +36,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "drain": "Have workers finish what they run, and end.",
         "pause": "Have workers take nothing new.",
         "resume": "Have workers take jobs again.",
+        "move": "Move queued jobs from one lane to another.",
         "remove": "Delete jobs and what is kept of them.",
         "clear": "Delete what is queued in a lane.",
+        "realm": "Show or set how long leases are, or delete a realm.",
         "sweep": "Repair what a crash left behind.",
     },
     "Around it": {
