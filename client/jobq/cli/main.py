@@ -16,8 +16,11 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Put work in, and run it": {
         "push": "Put jobs in the queue: commands, or one a line on standard input.",
         "add": "Put one job in the queue, or tags and lanes on it if it is there.",
-        "pull": "Run one job of the queue here.",
+        "pull": "Run one job of the queue here, or print jobs for a shell to run.",
         "worker": "Run the queue's jobs here, several at a time.",
+        "ack": "Say that a job that was pulled is done.",
+        "nack": "Give a job that was pulled back, or say that it failed.",
+        "extend": "Hold a job that was pulled for longer.",
     },
     "See how far it is": {
         "status": "Count the jobs of the queue, a tag or a batch, by state.",
