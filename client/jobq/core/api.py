@@ -197,7 +197,12 @@ class RealmApi:
         return await self._each(self._narrowed(selection), lambda job_id: operate.remove(self.realm, job_id))
 
     async def move(self, selection: Selection, *, source: str, target: str) -> Document:
-        """From one lane to another, what is queued: `matched, changed, refused`. What is checked out stays."""
+        """From one lane to another, what is queued: `matched, changed, refused`. What is checked out stays.
+
+        A filter without a lane is about the jobs that are in `source`.
+        """
+        if selection.where is not None and not selection.where.lane:
+            selection = Selection(where=replace(selection.where, lane=source))
         chosen = self._narrowed(selection, JobState.QUEUED)
         return await self._each(chosen, lambda job_id: operate.move_lane(self.realm, job_id, source, target))
 
