@@ -161,11 +161,12 @@ class Checkouts:
 
     def _acked(self, job: Document) -> str:
         """A command that any shell can `eval`, whatever the job's own is: it runs in a shell of its own."""
-        which = f"{shlex.quote(job['id'])} --token {shlex.quote(job['token'])}"
+        job_id, token = shlex.quote(job["id"]), shlex.quote(job["token"])
         is_elsewhere = job["realm"] != self.session.address().realm
         session = replace(self.session, realm=job["realm"]) if is_elsewhere else self.session
-        ack, nack = (session.command(f"{verb} {which}", program=_program()) for verb in ("ack", "nack"))
-        return f"if {in_a_shell(job['command'], job['env'])}; then {ack}; else {nack} --failed --exit-code $?; fi"
+        ack = session.command(f"ack --token {token} -- {job_id}", program=_program())
+        nack = session.command(f"nack --token {token} --failed --exit-code $? -- {job_id}", program=_program())
+        return f"if {in_a_shell(job['command'], job['env'])}; then {ack}; else {nack}; fi"
 
     def _give_back(self, job: Document, why: str, *, delay: timedelta | None = None) -> None:
         self._held.remove(job)
