@@ -8,6 +8,7 @@ import click
 import pytest
 
 from jobq.backend import Backend
+from jobq.cli import selecting
 from jobq.cli.commands import realm as realm_command
 from jobq.cli.main import cli
 from jobq.core.listing import Filter
@@ -175,6 +176,17 @@ def test_jobs_are_moved_from_lane_to_lane(terminal: Terminal, backend: Backend) 
     lanes = {job["id"]: job["lanes"] for job in backend.jobs(Filter())["jobs"]}
     assert lanes == {"b1-000001": ["1"], "b1-000002": ["0"], "b1-000003": ["0"], "b2-000001": ["5"]}
     assert terminal("move", "--all", "--from", "5", "--to", "0").err == "moved 1 job to lane 0\n"
+
+
+def test_a_person_is_asked_with_the_number_of_jobs_in_the_lane(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selecting, "is_talking_to_a_person", lambda: True)
+    terminal("push", "--tag", "t", "--lane", "3", given="true\ntrue\n")
+    terminal("push", "--tag", "t", "--lane", "5", given="true\n")
+    answer = terminal("move", "--tag", "t", "--from", "3", "--to", "0", given="y\n")
+    assert "move 2 jobs? [y/N]" in answer.err
+    assert "moved 2 jobs to lane 0" in answer.err
 
 
 def test_what_runs_or_is_elsewhere_is_not_moved(terminal: Terminal) -> None:
