@@ -52,6 +52,7 @@ def test_a_realm_is_paused_and_resumed(terminal: Terminal) -> None:
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
+        ((), "Missing command. See `jobq realm --help`"),
         (("set",), "say what to set"),
         (("set", "--lease", "8d"), "1s to 7d"),
         (("set", "--lane-lease", "3"), "LANE=DURATION"),

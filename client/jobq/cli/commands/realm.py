@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@click.group("realm")
+@click.group("realm", no_args_is_help=False)
 def command() -> None:
     """Show or set how long leases are in a realm and what of it is paused, or delete a realm.
 
@@ -40,7 +40,7 @@ def _about_a_realm(function: F) -> F:
     return click.argument("name", required=False, type=REALM)(function)
 
 
-@command.command("show")
+@command.command("show", short_help="Show what a realm is set to.")
 @_about_a_realm
 @click.pass_obj
 def show(session: Session, name: str | None, output: str) -> None:
@@ -55,7 +55,7 @@ def show(session: Session, name: str | None, output: str) -> None:
         _answer(backend.settings(), output)
 
 
-@command.command("set")
+@command.command("set", short_help="Change what a realm is set to.")
 @option("--lease", type=LEASE_OR_DEFAULT, help="How long a job is leased where nothing else is said; or `default`.")
 @option("--lane-lease", multiple=True, type=LANE_LEASE, help="The same for a lane, as 3=1h or 3=default; repeatable.")
 @option("--paused/--no-paused", default=None, help="Whether nothing is to be taken from it, as by `jobq pause`.")
@@ -88,7 +88,7 @@ def set_(
         _answer(backend.settings(), output)
 
 
-@command.command("delete")
+@command.command("delete", short_help="Delete a realm with all its jobs, logs and files.")
 @option("-y", "--yes", is_flag=True, help="Do not ask.")
 @_about_a_realm
 @click.pass_obj
