@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Around it": {
         "serve": "Run the HTTP control plane on this machine.",
+        "config": "Show what is set, and where.",
         "completion": "Print the completion script of a shell.",
         "version": "Print the version.",
     },
