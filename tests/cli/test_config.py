@@ -79,6 +79,33 @@ def test_a_worker_ends_as_the_nearest_layer_says(home: Path, monkeypatch: pytest
     assert run_process("worker").code == 0
 
 
+def test_restqs_variables_come_after_ours_and_before_files(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given
+    monkeypatch.setenv("RESTQ_CLI_TAGS", "work, fun")
+    monkeypatch.setenv("RESTQ_CLI_QUEUE_ID", "7")
+    monkeypatch.setenv("RESTQ_CLIENT_COUNT", "2")
+    home.write_text('[add]\ntags = "home"\n[pull]\ncount = 1\n')
+    # when
+    for text in ("one", "two", "three"):
+        assert run_process("add", f"echo {text}").code == 0
+    pulled = json.loads(run_process("pull", "--print", "-o", "json").out)["jobs"]
+    monkeypatch.setenv("JOBQ_PULL_COUNT", "1")
+    rest = json.loads(run_process("pull", "--print", "-o", "json").out)["jobs"]
+    # then
+    assert [job["lane"] for job in pulled] == ["7", "7"]
+    assert len(rest) == 1
+    shown = json.loads(run_process("show", pulled[0]["id"], "-o", "json").out)
+    assert shown["tags"] == ["work", "fun"]
+
+
+def test_realms_on_the_command_line_displace_all_realms_of_a_file(home: Path, terminal: Terminal) -> None:
+    for realm in ("one", "two"):
+        terminal("-r", realm, "add", f"echo {realm}")
+    home.write_text("[pull]\nall-realms = true\ncount = 9\n")
+    assert terminal("pull", "--print", "--realms", "two").out == "echo two\n"
+    assert terminal("pull", "--print").out == "echo one\n"
+
+
 def test_words_after_the_command_line_are_not_taken_for_its_options(home: Path, terminal: Terminal) -> None:
     home.write_text("[push]\nnum-retries = 'many'\n")
     answer = terminal("push", "--dry-run", "--", "python", "train.py", "--help")
@@ -110,6 +137,9 @@ def test_a_mistake_holds_up_only_its_command(home: Path, terminal: Terminal) -> 
     assert terminal("list").code == 0
     assert terminal("push", "--help").code == 0
     assert terminal("push", "-c", "true").code == 2
+    home.write_text(f"{home.read_text()}[realm.set]\nleese = '1h'\n[realm.show]\noutput = 'json'\n")
+    assert "leese" not in terminal("realm", "show").err
+    assert "[realm.set] unknown key 'leese'; 'lease' is close" in terminal("realm", "set", "--paused").err
     answer = terminal("config", "show")
     assert answer.code == 2
     assert "[push] timeout: 'soon' is not a duration" in answer.err
@@ -137,6 +167,8 @@ def test_show_says_the_rest_beside_a_mistake(mistake: str, home: Path, terminal:
         "[worker]\nproc = 'theirs:function'",
         "[worker]\nscheduled_events = 'http://elsewhere/'",
         "[remove]\nyes = true",
+        "[add]\nrealm = 'other'",
+        "[pull]\nack = true",
         "[remove]\nall = true",
         "[cancel]\ntag = 'a'",
         "[serve]\nhost = '0.0.0.0'",
@@ -210,7 +242,7 @@ def test_show_says_where_each_comes_from_and_what_it_hides(
     monkeypatch.setenv("JOBQ_VERBOSE", "no")
     here = HERE.resolve()
     # when
-    answer = terminal("account/first", "config", "show", "--origin", "-o", "jsonl")
+    answer = terminal("account/first", "-r", "exp8", "config", "show", "--origin", "-o", "jsonl")
     entries = {entry["name"]: entry for entry in map(json.loads, answer.out.splitlines())}
     # then
     assert entries == {
@@ -226,6 +258,7 @@ def test_show_says_where_each_comes_from_and_what_it_hides(
             ],
         },
         "verbose": {"name": "verbose", "value": "no", "origin": "JOBQ_VERBOSE", "hides": []},
+        "realm": {"name": "realm", "value": "exp8", "origin": "the command line", "hides": []},
         "push.tags": {
             "name": "push.tags",
             "value": ["x"],

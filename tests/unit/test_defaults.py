@@ -164,29 +164,29 @@ def test_what_an_option_does_not_take_is_refused(name: str, value: Any, hint: st
 )
 def test_a_mistake_is_named_with_file_table_and_key(table: dict[str, Any], problem: str) -> None:
     with pytest.raises(BadInput, match=problem):
-        defaults_of(click.Context(command), "try", command, [file(**table)], ["try"])
+        defaults_of(click.Context(command), ["try"], command, [], [file(**table)])
 
 
 def test_nearer_files_win_key_by_key() -> None:
     files = [file("/a", slots=4, lane=1), file("/b", slots=5, forever="yes")]
-    found = defaults_of(click.Context(command), "try", command, files, ["try"])
+    found = defaults_of(click.Context(command), ["try"], command, [], files)
     assert found == {"slots": "4", "lane": ["1"], "forever": "yes"}
 
 
 def test_names_are_written_with_either_dash_or_in_short() -> None:
     files = [file(**{"idle-timeout": "1m"}, n=2, o="json"), file(idle_timeout="2m")]
-    found = defaults_of(click.Context(command), "try", command, files, ["try"])
+    found = defaults_of(click.Context(command), ["try"], command, [], files)
     assert found == {"idle_timeout": "1m", "slots": "2", "output": "json"}
 
 
 def test_of_options_that_exclude_each_other_the_nearest_files_holds() -> None:
     files = [file("/a", forever=True), file("/b", **{"idle-timeout": "1m"})]
-    assert defaults_of(click.Context(command), "try", command, files, ["try"]) == {"forever": "yes"}
+    assert defaults_of(click.Context(command), ["try"], command, [], files) == {"forever": "yes"}
     assert [one.unused for one in layers_of(command, ["try"], files).found["idle_timeout"]] != [""]
 
 
 def test_a_file_that_came_with_the_folder_sets_only_what_is_harmless() -> None:
     harmless = [file(is_nearby=True, output="json")]
-    assert defaults_of(click.Context(command), "try", command, harmless, ["try"]) == {"output": "json"}
+    assert defaults_of(click.Context(command), ["try"], command, [], harmless) == {"output": "json"}
     with pytest.raises(BadInput, match=r"\[try\] slots is not taken from a file that may have come with the folder"):
-        defaults_of(click.Context(command), "try", command, [file(is_nearby=True, slots=4)], ["try"])
+        defaults_of(click.Context(command), ["try"], command, [], [file(is_nearby=True, slots=4)])

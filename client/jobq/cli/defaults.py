@@ -28,7 +28,7 @@ _WORK = ("max_lane", "visibility_timeout", "grace", "emulate_tty", "quiet")
 HARMLESS: Mapping[str, Sequence[str]] = {
     "push": (*_JOBS, "chunk", "wait", "dry_run"),
     "add": _JOBS,
-    "pull": _WORK,
+    "pull": (*_WORK, "count"),
     "worker": (
         *_WORK,
         *("slots", "time_limit", "max_consecutive_failures", "exit_when_empty", "idle_timeout", "forever"),
@@ -51,19 +51,12 @@ class Layers:
 
 
 def defaults_of(
-    ctx: click.Context, name: str, command: click.Command, files: Sequence[ConfigFile], known: Sequence[str]
-) -> Any:
-    """Of a command and its subcommands, for click's `default_map`. `known`: the names of all commands.
+    ctx: click.Context, path: Sequence[str], command: click.Command, args: Sequence[str], files: Sequence[ConfigFile]
+) -> dict[str, Any]:
+    """For click's `default_map`: of the command that `path` leads to, and of those subcommands that `args` name.
 
     Raises BadInput that says what cannot be understood, and where.
     """
-    for file in files:
-        for problem in (*file.problems, *unknown_tables(file, known)):
-            raise BadInput(problem)
-    return _default_map(ctx, command, (name,), files)
-
-
-def _default_map(ctx: click.Context, command: click.Command, path: Sequence[str], files: Sequence[ConfigFile]) -> Any:
     layers = layers_of(command, path, files)
     for problem in layers.problems:
         raise BadInput(problem)
@@ -71,7 +64,8 @@ def _default_map(ctx: click.Context, command: click.Command, path: Sequence[str]
         name: one.value for name, says in layers.found.items() for one in reversed(says) if not one.unused
     }
     for name, subcommand in subcommands(ctx, command):
-        defaults[name] = _default_map(ctx, subcommand, (*path, name), files)
+        if name in args:
+            defaults[name] = defaults_of(ctx, (*path, name), subcommand, args, files)
     return defaults
 
 
@@ -107,10 +101,11 @@ def layers_of(command: click.Command, path: Sequence[str], files: Sequence[Confi
     return layers
 
 
-def unknown_tables(file: ConfigFile, commands: Sequence[str]) -> list[str]:
-    """What is wrong with the names of a file's tables."""
+def problems_of(file: ConfigFile, commands: Sequence[str]) -> list[str]:
+    """What is wrong with a file, whichever command runs. `commands`: all their names."""
     unknown = [name for name in file.tables if name not in commands]
-    return [f"{file.path}: there is no command for [{name}]; {closest(name, commands)}" for name in unknown]
+    tables = [f"{file.path}: there is no command for [{name}]; {closest(name, commands)}" for name in unknown]
+    return [*file.problems, *tables]
 
 
 def checked(option: click.Option, value: Any) -> str | list[str]:

@@ -98,7 +98,7 @@ class Commands(click.Group):
 
     def _defaults(self, ctx: click.Context, name: str, command: click.Command, args: list[str]) -> Any:
         """What files say of the command's options. A mistake there holds up neither its help nor `config`."""
-        from jobq.cli.defaults import defaults_of
+        from jobq.cli.defaults import defaults_of, problems_of
         from jobq.errors import BadInput
         from jobq.settings import read_files
 
@@ -107,7 +107,10 @@ class Commands(click.Group):
             return {}
         options = args[: args.index("--")] if "--" in args else args
         try:
-            return defaults_of(ctx, name, command, read_files(), [*_SHORT_HELP])
+            files = read_files()
+            for problem in (problem for file in files for problem in problems_of(file, [*_SHORT_HELP])):
+                raise BadInput(problem)
+            return defaults_of(ctx, (name,), command, args, files)
         except BadInput:
             if name == "config" or not {"-h", "--help"}.isdisjoint(options):
                 return {}

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from jobq.cli import params
-from jobq.cli.defaults import checked, layers_of, subcommands, unknown_tables
+from jobq.cli.defaults import checked, layers_of, problems_of, subcommands
 from jobq.cli.output import answer_json, answer_lines, answer_table, say
 from jobq.cli.params import option, output_option
 from jobq.errors import BadInput
@@ -88,12 +89,14 @@ def _entries(root: click.Context, problems: list[str]) -> Iterator[_Entry]:
     files = read_files()
     assert isinstance(root.command, click.Group)
     for file in files:
-        problems += (*file.problems, *unknown_tables(file, root.command.list_commands(root)))
+        problems += problems_of(file, root.command.list_commands(root))
     for name, says in (find_settings(files, queue=root.obj.queue) | find_variables()).items():
         yield _entry(name, [replace(one, value=_without_secret(one.value, name in SECRETS)) for one in says])
     for its in root.command.params:
         if isinstance(its, click.Option) and its.name:
-            yield _entry(its.name, [*_of_variable(root, its, problems)])
+            is_given = its.name == "realm" and root.get_parameter_source("realm") is ParameterSource.COMMANDLINE
+            given = [Found(root.obj.realm, "the command line")] if is_given else []
+            yield _entry(its.name, [*given, *_of_variable(root, its, problems)])
     for word, subcommand in subcommands(root, root.command):
         yield from _options(root, subcommand, (word,), files, problems)
 
