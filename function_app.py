@@ -36,12 +36,12 @@ async def status(req: func.HttpRequest, context: func.Context) -> func.HttpRespo
     return await _serve(req, context)
 
 
-@app.route("api/manage/{*rest}", methods=["POST", "DELETE"])
+@app.route("api/manage/{*rest}", methods=["POST", "PATCH", "DELETE"])
 async def manage(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     return await _serve(req, context)
 
 
-@app.route("api/checkout/{*rest}", methods=["GET", "POST", "PUT", "DELETE"])
+@app.route("api/checkout/{*rest}", methods=["GET", "POST"])
 async def checkout(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     return await _serve(req, context)
 

@@ -42,11 +42,10 @@ async def read_text(request: Request) -> str:
 async def read_model(request: Request, model: type[Model]) -> Model:
     """The body as a value of `model`; without a body, its defaults. Raises BadInput with the place of each fault."""
     body = await read_body(request)
-    if not body:
-        return model()
-    media_type(request, JSON)
+    if body:
+        media_type(request, JSON)
     try:
-        return model.model_validate_json(body, strict=True)
+        return model.model_validate_json(body or b"{}", strict=True)
     except ValidationError as error:
         raise BadInput(explain(error.errors(include_input=False, include_url=False))) from error
 

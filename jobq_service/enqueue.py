@@ -3,33 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from jobq.errors import BadInput
-from jobq.model.job import PushStatus
-from jobq.model.names import content_name
+from jobq.core.documents import Document
+from jobq.errors import BadInput, IllegalTransition
+from jobq.model.job import IfExists, PushStatus
+from jobq.model.names import ADDED, content_name
+from jobq_service.across import push_across
 from jobq_service.answers import answer
+from jobq_service.asked import AskedFiles, JobAsked, NewJob, NewJobOf, Push, PushAcross
 from jobq_service.bodies import BYTES, JSON, NDJSON, media_type, read_body, read_model, read_text
 from jobq_service.openapi import BINARY, Responses, body, problems
-from jobq_service.realms import Api
-from jobq_service.schemas import AskedFiles, MissingFiles, NewJob, Push, Pushed, StoredFile
-from jobq_service.submissions import from_json, from_ndjson
+from jobq_service.realms import Api, JobId, realms_of
+from jobq_service.schemas import MissingFiles, Pushed, PushedAcross, PushedJob, StoredFile
+from jobq_service.submissions import Submission, added_job, from_json, from_ndjson
 
 router = APIRouter(prefix="/api/enqueue", tags=["enqueue"])
 
 _SOME: Responses = {207: {"model": Pushed, "description": "Some were refused: see each result"}}
+_SOME_ACROSS: Responses = {207: {**_SOME[207], "model": PushedAcross}}
 
 _Text = Annotated[str | None, Query(description="as in the JSON body, for NDJSON")]
+
+
+@router.post(
+    "",
+    summary="Push jobs to several realms",
+    response_model=PushedAcross,
+    responses=_SOME_ACROSS | problems(400, 413, 415),
+    openapi_extra=body({JSON: PushAcross, NDJSON: NewJobOf}),
+)
+async def push_to_several(
+    request: Request,
+    batch: _Text = None,
+    if_exists: _Text = None,
+    chunk: _Text = None,
+    token: _Text = None,
+) -> Response:
+    query = {"batch": batch, "if_exists": if_exists, "chunk": chunk, "token": token}
+    asked = await _submission(request, query, across=True)
+    return _answered(asked.options.batch, await push_across(realms_of(request), asked))
 
 
 @router.post(
     "/{realm}/jobs",
     summary="Push jobs",
     response_model=Pushed,
-    responses=_SOME | problems(400, 413, 415),
+    responses=_SOME | problems(400, 404, 409, 413, 415),
     openapi_extra=body({JSON: Push, NDJSON: NewJob}),
 )
 async def push(
@@ -40,18 +64,31 @@ async def push(
     chunk: _Text = None,
     token: _Text = None,
 ) -> Response:
-    text = await read_text(request)
-    if not text.strip():
-        raise BadInput("the body is empty (on Azure Functions one sent without Content-Length is lost: send it whole)")
-    read = from_ndjson if media_type(request, JSON, NDJSON) == NDJSON else from_json
     query = {"batch": batch, "if_exists": if_exists, "chunk": chunk, "token": token}
-    asked = await asyncio.to_thread(read, text, query)
+    asked = await _submission(request, query)
     options = asked.options
     results = await api.push(
         asked.jobs, batch=options.batch, if_exists=options.if_exists, chunk=options.chunk, token=options.token
     )
-    is_refused = any(result["status"] == PushStatus.REFUSED for result in results)
-    return answer({"batch": options.batch, "results": results}, 207 if is_refused else 200)
+    return _answered(options.batch, results)
+
+
+@router.put(
+    "/{realm}/jobs/{job}",
+    summary="Add a job, or tags and lanes to the one that is there",
+    description="Refused for a job that is there with other data. One that has ended is queued again.",
+    response_model=PushedJob,
+    responses=problems(400, 404, 409, 413, 415),
+    openapi_extra=body({JSON: JobAsked}),
+)
+async def add(api: Api, job_id: JobId, request: Request) -> Response:
+    text = await _text_of(request)
+    media_type(request, JSON)
+    job = await asyncio.to_thread(added_job, text, job_id)
+    (result,) = await api.push([job], batch=ADDED, if_exists=IfExists.ADD)
+    if result["status"] == PushStatus.REFUSED:
+        raise IllegalTransition(f"job {job.id}: {result['error']}")
+    return answer(result)
 
 
 @router.post(
@@ -79,3 +116,21 @@ async def put_file(api: Api, request: Request, name: str) -> Response:
     data = await read_body(request)
     await api.put_files({name: lambda: data})
     return answer({"name": name, "size": len(data)})
+
+
+async def _submission(request: Request, query: Mapping[str, Any], *, across: bool = False) -> Submission:
+    text = await _text_of(request)
+    read = from_ndjson if media_type(request, JSON, NDJSON) == NDJSON else from_json
+    return await asyncio.to_thread(read, text, query, across=across)
+
+
+async def _text_of(request: Request) -> str:
+    text = await read_text(request)
+    if not text.strip():
+        raise BadInput("the body is empty (on Azure Functions one sent without Content-Length is lost: send it whole)")
+    return text
+
+
+def _answered(batch: str, results: list[Document]) -> Response:
+    is_refused = any(result["status"] == PushStatus.REFUSED for result in results)
+    return answer({"batch": batch, "results": results}, 207 if is_refused else 200)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from jobq import __version__
-from jobq_service import schemas
+from jobq_service import asked, schemas
 from jobq_service.bodies import BYTES
 from jobq_service.problems import MEDIA_TYPE
 
@@ -19,14 +19,25 @@ URL = "/api/status/openapi.json"
 
 _REF = "#/components/schemas/{model}"
 _ASKED = (
-    schemas.Push,
-    schemas.NewJob,
-    schemas.AskedFiles,
-    schemas.Cancel,
-    schemas.CancelMany,
-    schemas.Filter,
-    schemas.Pause,
-    schemas.Sweep,
+    asked.Push,
+    asked.NewJob,
+    asked.PushAcross,
+    asked.NewJobOf,
+    asked.JobAsked,
+    asked.AskedFiles,
+    asked.Cancel,
+    asked.CancelMany,
+    asked.Filter,
+    asked.Move,
+    asked.RemoveAcross,
+    asked.Pause,
+    asked.Sweep,
+    asked.ChangeSettings,
+    asked.CheckOut,
+    asked.CheckOutAcross,
+    asked.Ack,
+    asked.Nack,
+    asked.Extend,
 )
 _KEY = {"type": "apiKey", "in": "header", "name": "x-functions-key"}
 
@@ -67,8 +78,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title="jobq", version=__version__, description=_ABOUT, routes=app.routes)
     components = document.setdefault("components", {})
     models = [(model, "validation") for model in _ASKED] + [(schemas.Problem, "serialization")]
-    _, asked = models_json_schema(models, ref_template=_REF)  # type: ignore[arg-type]  # a list of literal pairs
-    components.setdefault("schemas", {}).update(asked["$defs"])
+    _, described = models_json_schema(models, ref_template=_REF)  # type: ignore[arg-type]  # a list of literal pairs
+    components.setdefault("schemas", {}).update(described["$defs"])
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     components["securitySchemes"] = {"key": _KEY}

@@ -122,12 +122,23 @@ async def _on_invalid_parameters(request: Request, error: Exception) -> Response
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    detail = error.detail
+    detail, headers = error.detail, error.headers
     if error.status_code == 404:
         detail = "there is nothing at this address; the routes are in /api/status/openapi.json"
     if error.status_code == 405:
-        detail = f"{request.method} is not for this address; see Allow"
-    return problem(error.status_code, detail, headers=error.headers)
+        detail, headers = f"{request.method} is not for this address; see Allow", {"allow": _allowed(request)}
+    return problem(error.status_code, detail, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes that the path fits; Starlette names those of the first."""
+    path: str = request.scope["path"]
+    fit = (verbs for route, verbs in request.app.openapi()["paths"].items() if _pattern(route).fullmatch(path))
+    return ", ".join(sorted({verb.upper() for verbs in fit for verb in verbs}))
+
+
+def _pattern(route: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"{\w+}", "[^/]+", route))
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
@@ -47,6 +48,14 @@ class Realms:
     async def names(self) -> list[str]:
         document = await self.document()
         return [str(name) for name in document["realms"]]
+
+    async def all(self) -> list[Realm]:
+        """Every realm that was used. A row with a name that is no realm's is passed over."""
+        found = []
+        for name in await self.names():
+            with suppress(BadInput):
+                found.append(self.realm(name))
+        return found
 
     async def document(self) -> Document:
         return await list_realms(Realm(self._opened(), "any"))

@@ -1,17 +1,13 @@
-"""The documents of the HTTP interface, as the OpenAPI document shows them. Keys are added, never renamed."""
+"""What is answered, as the OpenAPI document shows it. Keys are added, never renamed."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobq.model.job import IfExists, JobState, PushStatus
-from jobq_service.submissions import MAX_JOBS
-
-
-class _Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+from jobq.model.job import JobState, PushStatus
 
 
 class _Answered(BaseModel):
@@ -35,38 +31,6 @@ class Health(_Answered):
     version: str
 
 
-class NewJob(_Asked):
-    """One job: `cmd` (a shell command) or `kwargs` (arguments for a Python callable), never both."""
-
-    id: str | int | None = Field(None, description="made from batch and position where it is not given")
-    cmd: str | None = None
-    kwargs: dict[str, Any] | None = None
-    env: dict[str, str | int | float] = {}
-    bg_dirsync_to: str | None = Field(
-        None, max_length=1000, description="where outputs go: a path on the worker, or az://container/prefix"
-    )
-    tags: list[str] = Field([], max_length=20)
-    lanes: list[str | int] = Field(["0"], max_length=10)
-    lane: str | int | None = Field(None, description="in place of `lanes`")
-    num_retries: int = Field(0, ge=0, le=10_000)
-    crash_limit: int = Field(3, ge=0, le=10_000)
-    max_preemptions: int = Field(1000, ge=0, le=10_000)
-    timeout: float | str | None = Field(None, description="seconds, or a duration such as `2h`, of one attempt")
-    backoff: str = Field("1s..5m", description="the wait before the first retry, and the longest")
-    retry_on: list[str] = Field([], max_length=20, description="such as `oom` or `exit:75`; empty: any failure")
-    no_retry_on: list[str] = Field([], max_length=20, description="also of `lost` and `preempted`")
-    traceparent: str | None = Field(None, description="the trace that its attempts continue (W3C Trace Context)")
-    files: str = Field("", description="the name of a manifest that is stored: the files in the job's directory")
-
-
-class Push(_Asked):
-    batch: str | None = Field(None, description="a fresh name where it is not given")
-    if_exists: IfExists = IfExists.SKIP
-    chunk: int = Field(1, ge=1, le=1000, description="jobs that share a ticket")
-    token: str | None = Field(None, description="the same when a push is repeated whose answer was lost")
-    jobs: list[NewJob] = Field(min_length=1, max_length=MAX_JOBS)
-
-
 class PushedJob(_Answered):
     id: str
     status: PushStatus
@@ -79,8 +43,17 @@ class Pushed(_Answered):
     results: list[PushedJob] = Field(description="in the order of the jobs")
 
 
-class AskedFiles(_Asked):
-    names: list[str] = Field([], max_length=MAX_JOBS, description="of manifests and pieces: `yyyymm-` and a SHA-256")
+class PushedJobOf(_Answered):
+    realm: str
+    id: str
+    status: PushStatus
+    state: JobState | None = Field(description="null where its whole realm refused")
+    error: str | None = None
+
+
+class PushedAcross(_Answered):
+    batch: str
+    results: list[PushedJobOf] = Field(description="in the order of the jobs")
 
 
 class MissingFiles(_Answered):
@@ -104,6 +77,7 @@ class Counts(_Answered):
 class RealmStatus(Counts):
     realm: str
     workers: int
+    paused: list[str] = Field(description="lanes, or `*` for the whole realm")
     lanes: dict[str, Counts]
     tags: dict[str, Counts]
     batches: dict[str, Counts]
@@ -189,35 +163,9 @@ class Where(_Answered):
     tables: str = Field(description="the storage account with its rows, where the address does not say it; else empty")
 
 
-class Pause(_Asked):
-    lane: str | int | None = Field(None, description="this lane only; the whole realm without one")
-
-
 class Paused(_Answered):
     realm: str
     paused: list[str] = Field(description="lanes, or `*` for the whole realm")
-
-
-class Cancel(_Asked):
-    message: str = Field("", max_length=1000)
-
-
-class Filter(_Asked):
-    """Which jobs: ids, or all that match everything else that is given. Nothing given is refused."""
-
-    ids: Annotated[list[str], Field(max_length=MAX_JOBS)] | None = None
-    tag: str | None = None
-    batch: str | None = None
-    lane: str | int | None = None
-    state: JobState | None = None
-
-
-class CancelMany(Filter, Cancel):
-    pass
-
-
-class Sweep(_Asked):
-    repair: bool = Field(False, description="also queue again whatever no worker holds, and remove files without jobs")
 
 
 class Refusal(_Answered):
@@ -238,3 +186,58 @@ class Swept(_Answered):
     dead_letters: int
     repaired: int
     files: int
+
+
+class Removed(StrEnum):
+    REMOVED = "removed"
+    ASKED = "asked"
+    """It runs: its worker is asked to end it, and then it goes."""
+    REFUSED = "refused"
+
+
+class RemovedJob(_Answered):
+    realm: str
+    id: str
+    status: Removed
+    error: str | None = None
+
+
+class RemovedAcross(_Answered):
+    results: list[RemovedJob] = Field(description="in the order of the jobs")
+
+
+class Settings(_Answered):
+    realm: str
+    lanes: list[str] = Field(description="lowest first")
+    lease: float | None = Field(description="seconds; null where none was set: 10 minutes")
+    lane_leases: dict[str, float] = Field(description="of lanes that have one of their own, seconds")
+    paused: list[str] = Field(description="lanes, or `*` for the whole realm")
+    created_at: str | None
+    deleting: bool
+
+
+class Deleting(_Answered):
+    realm: str
+    deleting: bool
+
+
+class CheckedOutJob(_Answered):
+    realm: str
+    id: str
+    token: str = Field(description="what `ack`, `nack` and `extend` need")
+    lane: str = Field(description="it was taken from")
+    command: str | None
+    kwargs: dict[str, Any] | None
+    data: Any = Field(description="the command, the arguments, or what was pushed as `data`")
+    env: dict[str, str]
+    files: str | None = Field(description="the name of its manifest, below `files` of its realm")
+    tags: list[str]
+    attempt: int
+    timeout: float | None = Field(description="seconds that the attempt may take")
+    cancel_requested: bool = Field(description="somebody wants it to end: stop, and give it back")
+    lease: float = Field(description="seconds")
+    expires_at: str = Field(description="when anybody else may take it")
+
+
+class CheckedOut(_Answered):
+    jobs: list[CheckedOutJob] = Field(description="from the lowest lane on; empty where nothing waits")

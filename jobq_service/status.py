@@ -35,6 +35,13 @@ async def total(api: Api) -> Response:
     return answer(await api.total())
 
 
+@router.get(
+    "/{realm}/settings", summary="What a realm is set to", response_model=schemas.Settings, responses=problems(404)
+)
+async def settings(api: Api) -> Response:
+    return answer(await api.settings())
+
+
 @router.get("/{realm}/tags/{tag}", summary="A tag", response_model=schemas.TagStatus, responses=problems(404))
 async def tag_status(api: Api, tag: str) -> Response:
     return answer(await api.tag_status(tag_name(unescape(tag))))

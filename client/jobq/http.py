@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from jobq.errors import Unreachable
+from jobq.errors import BadInput, NotFound, Unreachable
 from jobq.http_calls import Calls
 from jobq.model.durations import to_iso
 from jobq.model.job import IfExists, Json, NewJob
@@ -94,7 +94,10 @@ class HttpBackend:
         self._calls.upload(f"enqueue/{self._realm}/files/{name}", read())
 
     def get_file(self, name: str) -> bytes:
-        return self._calls.download(f"checkout/{self._realm}/files/{name}")
+        try:
+            return self._calls.download(f"checkout/{self._realm}/files/{name}")
+        except NotFound as error:
+            raise BadInput(str(error)) from error
 
     def check_out(
         self,

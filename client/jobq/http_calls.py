@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from jobq.errors import BadInput, IllegalTransition, JobqError, NotAllowed, NotFound, TooLarge, Unreachable
+from jobq.errors import (
+    BadInput,
+    IllegalTransition,
+    JobqError,
+    LeaseLost,
+    NotAllowed,
+    NotFound,
+    TooLarge,
+    Unreachable,
+)
 from jobq.model.wire import dumps
 
 if TYPE_CHECKING:
@@ -24,7 +33,7 @@ _TIMEOUT = (10, 240)
 """Seconds to connect, and between bytes of the answer: a function app answers within 230."""
 
 _BUSY = frozenset({429, 503})
-"""The service did not take the request up."""
+"""The service did not take the request up; or it says, in a 503 of its own, that its backend failed meanwhile."""
 
 _BROKEN = frozenset({502, 504})
 """Something between us and the service gave up; the request may have been carried out."""
@@ -147,9 +156,10 @@ class Calls:
         Raises what is final.
         """
         detail, status = _detail(reply), reply.status_code
-        if status in _BUSY:
+        may_be_done = status in _BROKEN or (status == 503 and bool(detail))
+        if status in _BUSY and not may_be_done:
             return self._busy(status, detail), True, _retry_after(reply)
-        if status in _BROKEN:
+        if may_be_done:
             problem = self._busy(status, detail)
             if not again:
                 problem = Unreachable(f"{problem} The request may have been carried out; look with `jobq status`.")
@@ -158,8 +168,8 @@ class Calls:
             raise NotAllowed(f"{self.base_url} refused: {detail}")
         if status in (401, 403):
             raise NotAllowed(self._refusal(status, privilege, has_key))
-        if status in _ERRORS and detail and not (status == 404 and _is_no_route(reply)):
-            raise _ERRORS[status](detail)
+        if status in _ERRORS and detail and not (status == 404 and _type(reply) == "about:blank"):
+            raise (LeaseLost if _type(reply) == "urn:jobq:lease-lost" else _ERRORS[status])(detail)
         if status == 500:
             raise JobqError(f"{self.base_url} failed (500): {detail or 'see its log'}")
         raise Unreachable(f"{self.base_url} answered {status}, not as jobq does; is the URL right?")
@@ -208,9 +218,9 @@ def _detail(reply: requests.Response) -> str:
     return f"job {index + 1} of the request: {text}" if isinstance(index, int) else text
 
 
-def _is_no_route(reply: requests.Response) -> bool:
-    """Whether the service has nothing at the URL; a job or tag that it does not know has a type of its own."""
-    return bool(reply.json().get("type", "about:blank") == "about:blank")
+def _type(reply: requests.Response) -> str:
+    """Of a problem. One without a type of its own is about the URL: the service has nothing there."""
+    return str(reply.json().get("type", "about:blank"))
 
 
 def _retry_after(reply: requests.Response) -> float:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +58,22 @@ def start_process(*arguments: str) -> subprocess.Popen[str]:
         text=True,
         env=environment(),
     )
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """`jobq serve`, and the address of realm demo over HTTP."""
+    process = start_process("serve", "--port", "0")
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    found = re.search(r"http://\S+/api/demo", first)
+    assert found, first + process.stderr.read()
+    try:
+        yield found[0]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def until(condition: Callable[[], bool], *, within: float = 20) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 
 from jobq.core.api import Selection
+from jobq.core.documents import Document
 from jobq.core.listing import Filter
+from jobq.core.realm_settings import NO_LEASE, SettingsChange
 from jobq.errors import (
     BadInput,
     IllegalTransition,
     JobqError,
+    LeaseLost,
     NotAllowed,
     NotFound,
     TooLarge,
@@ -23,7 +27,7 @@ from jobq.model.files import digest_of, name_in
 from jobq.model.job import IfExists, JobState, Limits, NewJob, Spec
 from tests.cli.stub_service import Asked, Reply, StubService, problem, pushed
 
-KEYS = {"enqueue": "key-e", "status": "key-s", "manage": "key-m"}
+KEYS = {"enqueue": "key-e", "status": "key-s", "manage": "key-m", "checkout": "key-c"}
 
 
 @pytest.fixture
@@ -122,6 +126,46 @@ def test_bulk_commands_go_to_their_routes(backend: HttpBackend, stub: StubServic
         ("POST", "/api/manage/demo/remove", {"batch": "b1", "state": "failed"}),
         ("DELETE", "/api/manage/demo/lanes/7/jobs", None),
         ("POST", "/api/manage/demo/sweep", {"repair": True}),
+    ]
+
+
+def test_checkouts_go_to_their_routes_with_their_key(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: Reply(document={"jobs": []})
+    backend.check_out(3, lease=timedelta(minutes=1), max_lane="7")
+    backend.check_out(realms=None)
+    backend.check_out(realms=("aaa", "bbb"))
+    backend.ack("x/y", "tok", result=[1])
+    backend.nack("x/y", "tok", failed=True, exit_code=3, delay=timedelta(seconds=5))
+    backend.extend("x/y", "tok")
+    one = {"count": 1, "max_lane": None, "lease": None}
+    assert [(asked.method, asked.path.removeprefix("/api/checkout"), asked.json()) for asked in stub.asked] == [
+        ("POST", "/demo/jobs", {"count": 3, "max_lane": "7", "lease": 60.0}),
+        ("POST", "", one),
+        ("POST", "", one | {"realms": ["aaa", "bbb"]}),
+        ("POST", "/demo/jobs/x!2fy/ack", {"token": "tok", "result": [1], "message": ""}),
+        (
+            "POST",
+            "/demo/jobs/x!2fy/nack",
+            {"token": "tok", "failed": True, "exit_code": 3, "message": "", "delay": 5.0},
+        ),
+        ("POST", "/demo/jobs/x!2fy/extend", {"token": "tok", "lease": None}),
+    ]
+    assert {asked.headers["x-functions-key"] for asked in stub.asked} == {"key-c"}
+
+
+def test_settings_and_moves_go_to_their_routes(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: Reply(document={"matched": 1, "changed": 1, "refused": []})
+    backend.change_settings(SettingsChange(NO_LEASE, {"3": timedelta(minutes=1)}))
+    backend.change_settings(SettingsChange(lane_leases={"3": NO_LEASE}))
+    backend.move(Selection(where=Filter(tag="t")), source="3", target="0")
+    backend.delete_realm()
+    backend.beside("other").settings()
+    assert [(asked.method, asked.path, asked.json() if asked.body else None) for asked in stub.asked] == [
+        ("PATCH", "/api/manage/demo", {"lease": 0.0, "lane_leases": {"3": 60.0}}),
+        ("PATCH", "/api/manage/demo", {"lease": None, "lane_leases": {"3": 0.0}}),
+        ("POST", "/api/manage/demo/move", {"tag": "t", "from": "3", "to": "0"}),
+        ("DELETE", "/api/manage/demo", None),
+        ("GET", "/api/status/other/settings", None),
     ]
 
 
@@ -237,14 +281,37 @@ def test_a_service_that_stays_away_is_given_up(backend: HttpBackend, stub: StubS
     assert sum(pauses) < 10
 
 
-@pytest.mark.parametrize("reply", [Reply(is_lost=True), Reply(504)])
-def test_a_retry_command_that_may_have_arrived_is_not_sent_again(
-    reply: Reply, backend: HttpBackend, stub: StubService
+@pytest.mark.parametrize(
+    "command",
+    [lambda backend: backend.retry(Selection(ids=("a",))), lambda backend: backend.check_out(9)],
+    ids=["retry", "checkout"],
+)
+@pytest.mark.parametrize("reply", [Reply(is_lost=True), Reply(504), problem(503, "its backend does not answer")])
+def test_a_command_that_may_have_been_carried_out_is_not_sent_again(
+    reply: Reply, command: Callable[[HttpBackend], Document], backend: HttpBackend, stub: StubService
 ) -> None:
     stub.replies = [reply]
     with pytest.raises(Unreachable):
-        backend.retry(Selection(ids=("a",)))
+        command(backend)
     assert len(stub.asked) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_checkout_that_nobody_took_up_is_sent_again(status: int, backend: HttpBackend, stub: StubService) -> None:
+    stub.replies = [Reply(status, b"busy", {"Retry-After": "0"}), Reply(document={"jobs": []})]
+    assert backend.check_out() == {"jobs": []}
+
+
+def test_a_lost_lease_has_an_error_of_its_own(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: problem(409, "it is another's now", type="urn:jobq:lease-lost")
+    with pytest.raises(LeaseLost, match="it is another's now"):
+        backend.ack("a", "tok")
+
+
+def test_a_file_that_is_not_there_is_said_as_directly(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: problem(404, "it is not in the store")
+    with pytest.raises(BadInput, match="it is not in the store"):
+        backend.get_file(name_in("202611", digest_of(b"")))
 
 
 def test_a_redirect_is_not_followed_with_the_key(backend: HttpBackend, stub: StubService) -> None:

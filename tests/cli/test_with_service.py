@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,21 +14,14 @@ from jobq.errors import BadInput
 from jobq.model.address import Address, parse_address
 from jobq.settings import Settings
 from tests.cli.by_hand import FAILED, OK, end_jobs
-from tests.cli.terminal import Terminal, run_process, start_process
+from tests.cli.terminal import Terminal, run_process, served
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
     """The address of realm demo over HTTP."""
-    process = start_process("serve", "--port", "0")
-    assert process.stderr is not None
-    first = process.stderr.readline()
-    found = re.search(r"http://\S+/api/demo", first)
-    assert found, first + process.stderr.read()
-    yield found[0]
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    assert process.returncode == 0
+    with served() as url:
+        yield url
 
 
 def test_what_is_asked_over_http_is_answered_as_directly(url: str, terminal: Terminal) -> None:

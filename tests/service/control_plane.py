@@ -1,4 +1,4 @@
-"""The app asked without a network, and each of its answers held against its own OpenAPI document."""
+"""The app asked without a network; what it takes and what it answers is held against its own OpenAPI document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from jobq.core.operate import change
 from jobq.model.job import Job, JobState, Reason
-from jobq_service import schemas
+from jobq_service import asked, schemas
 from jobq_service.problems import MEDIA_TYPE
 from jobq_service.realms import Realms
 
@@ -62,14 +62,19 @@ class ControlPlane:
             assert problem.status == answer.status_code
         operation = self._operation(method, answer.request.url.path)
         if operation is None:
-            assert answer.status_code in (404, 405, 501)
+            assert answer.status_code in (404, 405)
             return
         described = operation["responses"].get(str(answer.status_code))
         assert described, f"{method} {answer.request.url.path} answered {answer.status_code}, which is not documented"
-        media_type = answer.headers["content-type"].partition(";")[0]
-        reference = described["content"][media_type]["schema"].get("$ref", "")
+        reference = _schema(described, answer.headers)
         if reference:
-            getattr(schemas, reference.rpartition("/")[2]).model_validate_json(answer.content)
+            getattr(schemas, reference).model_validate_json(answer.content)
+        request = answer.request
+        is_whole = request.headers.keys().isdisjoint({"content-encoding", "transfer-encoding"})
+        if answer.status_code < 300 and is_whole and request.content:
+            sent = _schema(operation["requestBody"], request.headers)
+            if sent and "ndjson" not in request.headers["content-type"]:
+                getattr(asked, sent).model_validate_json(request.content)
 
     def _operation(self, method: str, path: str) -> dict[str, Any] | None:
         for template, operations in self.app.openapi()["paths"].items():
@@ -77,3 +82,10 @@ class ControlPlane:
                 found: dict[str, Any] | None = operations.get(method.lower())
                 return found
         return None
+
+
+def _schema(described: dict[str, Any], headers: httpx.Headers) -> str:
+    """The name of the model that the document has for a body; empty where it has none."""
+    media_type = headers["content-type"].partition(";")[0].lower()
+    reference: str = described["content"][media_type]["schema"].get("$ref", "")
+    return reference.rpartition("/")[2]

@@ -120,7 +120,10 @@ async def test_unknown_encoding_is_refused_with_the_known_ones(service: ControlP
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-@pytest.mark.parametrize("url", [URL, "manage/demo/cancel", "manage/demo/sweep", "manage/demo/jobs/a/cancel"])
+@pytest.mark.parametrize(
+    "url",
+    [URL, "enqueue", "manage/demo/cancel", "manage/demo/sweep", "manage/demo/jobs/a/cancel", "checkout"],
+)
 async def test_body_of_another_type_is_refused(service: ControlPlane, kind: str, url: str) -> None:
     answer = await service.post(url, content=PUSH, headers={"content-type": kind})
 

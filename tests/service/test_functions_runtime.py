@@ -59,8 +59,8 @@ def test_functions_are_declared_with_their_routes_methods_and_keys(host: Functio
     assert declared == {
         "enqueue": ("httpTrigger", "api/enqueue/{*rest}", ["POST", "PUT"], "FUNCTION"),
         "status": ("httpTrigger", "api/status/{*rest}", ["GET"], "FUNCTION"),
-        "manage": ("httpTrigger", "api/manage/{*rest}", ["POST", "DELETE"], "FUNCTION"),
-        "checkout": ("httpTrigger", "api/checkout/{*rest}", ["GET", "POST", "PUT", "DELETE"], "FUNCTION"),
+        "manage": ("httpTrigger", "api/manage/{*rest}", ["POST", "PATCH", "DELETE"], "FUNCTION"),
+        "checkout": ("httpTrigger", "api/checkout/{*rest}", ["GET", "POST"], "FUNCTION"),
         "health": ("httpTrigger", "api/health", ["GET"], "ANONYMOUS"),
         "tick": ("timerTrigger", None, None, None),
     }
@@ -142,8 +142,72 @@ def test_errors_arrive_as_problems(host: FunctionsHost) -> None:
     assert {answer.headers["content-type"] for answer in (bad, missing, unknown)} == {"application/problem+json"}
 
 
-def test_checkout_answers_that_it_is_not_there_yet(host: FunctionsHost) -> None:
-    assert host.http("POST", "/api/checkout/demo/jobs").status == 501
+def test_jobs_are_checked_out_held_given_back_and_acknowledged(host: FunctionsHost) -> None:
+    host.http("POST", "/api/enqueue/demo/jobs", PUSH)
+
+    (first,) = host.http("POST", "/api/checkout/demo/jobs", {"lease": 60}).json()["jobs"]
+    (second,) = host.http("POST", "/api/checkout", {"realms": ["demo"]}).json()["jobs"]
+    nothing = host.http("POST", "/api/checkout")
+    mine = f"/api/checkout/demo/jobs/{escape(first['id'])}"
+    held = host.http("POST", f"{mine}/extend", {"token": first["token"], "lease": "2h"})
+    acked = host.http("POST", f"{mine}/ack", {"token": first["token"], "result": 7})
+    url = f"/api/checkout/demo/jobs/{escape(second['id'])}"
+    given_back = host.http("POST", f"{url}/nack", {"token": second["token"], "delay": "1h"})
+    late = host.http("POST", f"{mine}/extend", {"token": "not-mine"})
+
+    assert {first["id"], second["id"]} == {"b1-000001", "x/y z"}
+    assert nothing.json() == {"jobs": []}
+    assert (held.status, held.json()["lease"]) == (200, 7200.0)
+    assert (acked.json()["state"], acked.json()["result"]) == ("succeeded", 7)
+    assert given_back.json()["state"] == "queued"
+    assert (late.status, late.json()["type"]) == (409, "urn:jobq:lease-lost")
+
+
+def test_files_of_a_job_leave_byte_by_byte(host: FunctionsHost) -> None:
+    data = bytes(range(256)) * 16_384
+    name = name_in("202611", digest_of(data))
+    host.http("PUT", f"/api/enqueue/demo/files/{name}", data, content_type="application/octet-stream")
+
+    got = host.http("GET", f"/api/checkout/demo/files/{name}")
+    missing = host.http("GET", f"/api/checkout/other/files/{name}")
+
+    assert (got.status, got.headers["content-type"], got.body) == (200, "application/octet-stream", data)
+    assert missing.status == 404
+
+
+def test_job_is_added_once_and_moved(host: FunctionsHost) -> None:
+    url = f"/api/enqueue/demo/jobs/{escape('do the dishes')}"
+
+    added = host.http("PUT", url, {"data": ["dishes", 7], "tags": ["house work"]})
+    again = host.http("PUT", url, {"data": ["dishes", 7], "tags": ["kitchen"]})
+    other = host.http("PUT", url, {"data": "grass"})
+    moved = host.http("POST", "/api/manage/demo/move", {"tag": "kitchen", "from": 0, "to": 3})
+
+    assert [answer.json().get("status") for answer in (added, again, other)] == ["queued", "exists", 409]
+    assert moved.json() == {"matched": 1, "changed": 1, "refused": []}
+
+
+def test_jobs_of_several_realms_are_pushed_and_removed(host: FunctionsHost) -> None:
+    jobs = [{"realm": "aaa", "id": "x", "cmd": "true"}, {"realm": "bbb", "id": "x", "cmd": "true"}]
+
+    pushed = host.http("POST", "/api/enqueue", {"jobs": jobs})
+    removed = host.http("POST", "/api/manage/remove", {"jobs": [{"realm": "bbb", "id": name} for name in ("x", "y")]})
+
+    assert [result["realm"] for result in pushed.json()["results"]] == ["aaa", "bbb"]
+    assert (removed.status, [one["status"] for one in removed.json()["results"]]) == (207, ["removed", "refused"])
+
+
+def test_realm_is_set_shown_and_deleted(host: FunctionsHost) -> None:
+    changed = host.http("PATCH", "/api/manage/demo", {"lease": "5m", "lane_leases": {"3": 90}})
+    shown = host.http("GET", "/api/status/demo/settings")
+    deleted = host.http("DELETE", "/api/manage/demo")
+    fired = host.timer("tick")
+    closed = host.http("POST", "/api/enqueue/demo/jobs", PUSH)
+
+    assert changed.json() == shown.json()
+    assert (shown.json()["lease"], shown.json()["lane_leases"]) == (300.0, {"3": 90.0})
+    assert (deleted.status, deleted.json()) == (202, {"realm": "demo", "deleting": True})
+    assert (fired.is_ok, closed.status) == (True, 409)
 
 
 @pytest.mark.parametrize("path", ["/api/Status/demo", "/api/status/"])

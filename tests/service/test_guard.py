@@ -75,7 +75,15 @@ async def test_own_page_is_answered(local: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "anything"])
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/api/manage/demo/sweep"), ("DELETE", "/api/manage/demo/lanes/0/jobs")]
+    ("method", "path"),
+    [
+        ("POST", "/api/manage/demo/sweep"),
+        ("DELETE", "/api/manage/demo/lanes/0/jobs"),
+        ("PATCH", "/api/manage/demo"),
+        ("DELETE", "/api/manage/demo"),
+        ("POST", "/api/checkout"),
+        ("PUT", "/api/enqueue/demo/jobs/a"),
+    ],
 )
 async def test_page_of_another_site_changes_nothing(
     local: httpx.AsyncClient, method: str, path: str, site: str
@@ -101,10 +109,11 @@ async def test_a_file_is_sent_as_no_form_can(local: httpx.AsyncClient, kind: str
     assert (await local.put(url, content=b"x", headers={"content-type": kind})).status_code == status
 
 
-async def test_an_empty_form_cannot_sweep(local: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("path", ["manage/demo/sweep", "checkout", "checkout/demo/jobs"])
+async def test_an_empty_form_cannot_sweep_nor_take(local: httpx.AsyncClient, path: str) -> None:
     headers = {"content-type": "application/x-www-form-urlencoded"}
 
-    assert (await local.post("/api/manage/demo/sweep", headers=headers)).status_code == 415
+    assert (await local.post(f"/api/{path}", headers=headers)).status_code == 415
 
 
 async def test_body_of_no_announced_length_needs_its_type(local: httpx.AsyncClient) -> None:
@@ -137,9 +146,17 @@ async def test_programs_of_this_machine_ask_without_ado(local: httpx.AsyncClient
         ("GET", "/api/status/demo/total", "status", 200),
         ("GET", "/api/status/openapi.json", "status", 200),
         ("POST", "/api/manage/demo/sweep", "manage", 200),
-        ("GET", "/api/checkout/demo/jobs", "checkout", 501),
+        ("PATCH", "/api/manage/demo", "manage", 400),
+        ("DELETE", "/api/manage/demo", "manage", 404),
+        ("POST", "/api/manage/remove", "manage", 400),
+        ("POST", "/api/enqueue", "enqueue", 400),
+        ("PUT", "/api/enqueue/demo/jobs/a", "enqueue", 400),
+        ("POST", "/api/checkout", "checkout", 200),
+        ("POST", "/api/checkout/demo/jobs", "checkout", 200),
+        ("POST", "/api/checkout/demo/jobs/a/ack", "checkout", 400),
+        ("GET", "/api/checkout/demo/files/x", "checkout", 400),
         ("GET", "/api/nope", "status", 404),
-        ("GET", "/api/enqueue", "enqueue", 404),
+        ("GET", "/api/enqueue", "enqueue", 405),
     ],
 )
 async def test_each_privilege_has_its_own_key(

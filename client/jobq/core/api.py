@@ -68,11 +68,13 @@ class RealmApi:
         return [pushed_document(pushed) for pushed in await push.run(jobs)]
 
     async def missing_files(self, names: Sequence[str]) -> list[str]:
-        """Which of these manifests and pieces are not stored."""
+        """Which of these manifests and pieces are not stored. Raises IllegalTransition while the realm is deleted."""
+        await self.realm.check_open()
         return await files.missing_files(self.realm, names)
 
     async def put_files(self, contents: files.Contents) -> None:
         """Store manifests and pieces by their names. Raises BadInput for bytes that are not what the name says."""
+        await self.realm.check_open()
         await files.put_files(self.realm, contents)
 
     async def get_file(self, name: str) -> bytes:
@@ -195,7 +197,12 @@ class RealmApi:
         return await self._each(self._narrowed(selection), lambda job_id: operate.remove(self.realm, job_id))
 
     async def move(self, selection: Selection, *, source: str, target: str) -> Document:
-        """From one lane to another, what is queued: `matched, changed, refused`. What is checked out stays."""
+        """From one lane to another, what is queued: `matched, changed, refused`. What is checked out stays.
+
+        A filter without a lane is about the jobs that are in `source`.
+        """
+        if selection.where is not None and not selection.where.lane:
+            selection = Selection(where=replace(selection.where, lane=source))
         chosen = self._narrowed(selection, JobState.QUEUED)
         return await self._each(chosen, lambda job_id: operate.move_lane(self.realm, job_id, source, target))
 

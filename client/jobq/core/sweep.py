@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobq.core.dead_letters import read_dead_letters
+from jobq.core.erase import erase, is_being_deleted
 from jobq.core.listing import Filter, each_job
 from jobq.core.operate import change
 from jobq.core.outbox import PATIENCE, repair_all
 from jobq.core.ports import MAX_CHANGES, Change, Row, Value, create, delete, merge
 from jobq.core.realm import Realm, scan_all
 from jobq.core.rows import count_key, counts_of, partition, values_of_counts
-from jobq.core.workers import forget_dead, live_workers
+from jobq.core.workers import forget_dead, held_jobs
 from jobq.errors import Conflict, NotFound, ReplyLost
 from jobq.model.counts import Counts
 from jobq.model.durations import from_iso, to_iso
@@ -48,8 +49,13 @@ class Swept:
 
 
 async def sweep(realm: Realm, *, patience: timedelta = PATIENCE) -> Swept:
-    """Safe to run at any time, by any number at once. Raises NotFound where a lane's queue is missing, when all else
-    is done."""
+    """Safe to run at any time, by any number at once. Of a realm that is being deleted a part is removed instead.
+
+    Raises NotFound where a lane's queue is missing, when all else is done.
+    """
+    if await is_being_deleted(realm):
+        await erase(realm)
+        return Swept()
     folded = sum([await _fold_shard(realm, shard) for shard in range(SHARDS)])
     gone, letters = await forget_dead(realm), await read_dead_letters(realm)
     rows = await repair_all(realm, patience=patience)
@@ -77,7 +83,9 @@ async def repair_orphans(realm: Realm) -> int:
 
     Reads every job. A queued job may have a good ticket; it gets another one, and the old one is dropped.
     """
-    held = {job_id for worker in await live_workers(realm) for job_id in worker.running}
+    if await is_being_deleted(realm):
+        return 0
+    held = await held_jobs(realm)
     count = 0
     for state in (JobState.QUEUED, JobState.RUNNING):
         async for job in each_job(realm, Filter(state=state)):

@@ -22,7 +22,9 @@ from jobq.model.retry import MAX_CAUSES, Backoff, cause
 from jobq.model.trace import traceparent
 
 MAX_SPEC_BYTES = 4_000_000
+MAX_RESULT_BYTES = 16 * 1024 * 1024
 MAX_RETRIES = 10_000
+_YEAR = timedelta(days=366)
 MAX_DEPTH = 100
 """Of lists and objects in arguments and results; Python's JSON ends at some hundreds, by the depth of the caller."""
 
@@ -216,14 +218,22 @@ def _backoff(value: object) -> Backoff:
 def _timeout(value: object) -> timedelta | None:
     if value is None:
         return None
+    timeout = duration_from_json("timeout", value)
+    if not timeout:
+        raise BadInput(f"'timeout' must be over zero, not {value!r}")
+    return timeout
+
+
+def duration_from_json(name: str, value: object) -> timedelta:
+    """Seconds, or a text as people write durations; from zero to 366 days. Raises BadInput, which names `name`."""
     if isinstance(value, str):
         duration = parse_duration(value)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 366 * 86400:
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _YEAR.total_seconds():
         duration = timedelta(seconds=value)
     else:
-        raise BadInput(f"'timeout' must be seconds or a duration such as '2h', not {value!r}")
-    if not timedelta(0) < duration <= timedelta(days=366):
-        raise BadInput(f"'timeout' must be over zero and at most 366 days, not {value!r}")
+        raise BadInput(f"{name!r} must be seconds or a duration such as '2h', not {value!r}")
+    if duration > _YEAR:
+        raise BadInput(f"{name!r} must be at most 366 days, not {value!r}")
     return duration
 
 
