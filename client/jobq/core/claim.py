@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from jobq.core import outbox
+from jobq.core.checkout_rows import forget_checkout
 from jobq.core.decide import Verdict, claimed, judge
 from jobq.core.groups import grouped
 from jobq.core.lease import TicketLease
@@ -18,7 +19,7 @@ from jobq.core.ports import Delivery
 from jobq.core.realm import Realm
 from jobq.core.transition import Unit, join, move
 from jobq.core.undecodable import keep_undecodable
-from jobq.errors import BadInput, Conflict, LeaseLost, ReplyLost
+from jobq.errors import BadInput, Conflict, JobqError, LeaseLost, ReplyLost
 from jobq.model.job import Job
 from jobq.model.names import shard_of
 from jobq.model.ticket import Entry, Ticket, decode_ticket
@@ -45,10 +46,14 @@ async def claim(
     lease: TicketLease,
     *,
     worker: str,
+    claim_id: str = "",
+    next_ticket: str = "",
     on_lost: Callable[[Job, Job], None] = lambda before, after: None,
 ) -> Held | None:
     """Claim the jobs of a received ticket, or settle the ticket and return None if there is nothing left to run.
 
+    With `next_ticket` another ticket, of that id, may take the job over as this one may; of several jobs none is
+    claimed then, and each gets a ticket of its own.
     `on_lost` is told of each job whose worker was lost, as it was found and as it is now.
     Raises ReplyLost or Unreachable if the table does not answer: the ticket comes back when its lease ends.
     """
@@ -58,7 +63,7 @@ async def claim(
     except BadInput as error:
         await keep_undecodable(realm, lane, lease, str(error))
         return None
-    claiming = _Claiming(realm, ticket, delivery, realm.new_token(), worker, on_lost)
+    claiming = _Claiming(realm, ticket, delivery, claim_id or realm.new_token(), worker, next_ticket, on_lost)
     jobs = await claiming.fast()
     if jobs is None:
         verdicts = await claiming.slow()
@@ -98,13 +103,14 @@ class _Claiming:
     delivery: Delivery
     claim_id: str
     worker: str
+    next_ticket: str
     on_lost: Callable[[Job, Job], None]
 
     async def fast(self) -> list[Job] | None:
         """One transaction and no read; None if that did not work out, or may not have."""
         jobs = [entry.job for entry in self.ticket.entries if entry.job is not None]
-        is_again = self.ticket.is_chunk and self.delivery.number > 1
-        if len(jobs) < len(self.ticket.entries) or is_again:
+        is_to_split = self.ticket.is_chunk and (self.delivery.number > 1 or self.next_ticket)
+        if len(jobs) < len(self.ticket.entries) or is_to_split:
             return None
         try:
             return await self._write([self._step(job, Verdict.CLAIM) for job in jobs])
@@ -129,11 +135,20 @@ class _Claiming:
                 continue
 
     def _judge(self, job: Job | None, entry: Entry) -> Verdict:
-        return judge(job, entry, self.ticket, self.delivery, self.claim_id)
+        verdict = judge(job, entry, self.ticket, self.delivery, self.claim_id)
+        is_to_split = verdict is Verdict.CLAIM and self.ticket.is_chunk and self.next_ticket
+        return Verdict.SPLIT if is_to_split else verdict
 
     def _step(self, job: Job, verdict: Verdict) -> _Step:
-        now = self.realm.now()
-        after = claimed(job, verdict, claim_id=self.claim_id, delivery=self.delivery, worker=self.worker, now=now)
+        after = claimed(
+            job,
+            verdict,
+            claim_id=self.claim_id,
+            delivery=self.delivery,
+            worker=self.worker,
+            now=self.realm.now(),
+            next_ticket=self.next_ticket,
+        )
         return _Step(job, verdict, after)
 
     async def _write(self, steps: list[_Step]) -> list[Job]:
@@ -160,9 +175,16 @@ class _Claiming:
             split = [job for verdict, job in written if verdict is Verdict.SPLIT]
             await outbox.deliver(self.realm, split, promised.key, etags[-1])
         for step in steps:
+            await self._forget_checkout(step.before)
             if step.after is None:
                 await forget_blobs(self.realm, step.before)
         return [job for verdict, job in written if verdict in _RUN]
+
+    async def _forget_checkout(self, lost: Job) -> None:
+        try:
+            await forget_checkout(self.realm, lost)
+        except JobqError as error:
+            logger.debug("kept the row of %s, until its lease ends: %s", lost.worker, error)
 
     def _tell(self, steps: list[_Step]) -> None:
         for step in steps:

@@ -57,8 +57,20 @@ def judge(job: Job | None, entry: Entry, ticket: Ticket, delivery: Delivery, cla
     return Verdict.TAKE_OVER if may_try_again(lost, Reason.LOST) else Verdict.END_LOST
 
 
-def claimed(job: Job, verdict: Verdict, *, claim_id: str, delivery: Delivery, worker: str, now: datetime) -> Job | None:
-    """The job after the verdict is carried out; None where its row goes (a removal was asked)."""
+def claimed(
+    job: Job,
+    verdict: Verdict,
+    *,
+    claim_id: str,
+    delivery: Delivery,
+    worker: str,
+    now: datetime,
+    next_ticket: str = "",
+) -> Job | None:
+    """The job after the verdict is carried out; None where its row goes (a removal was asked).
+
+    Besides the message it is claimed from, the ticket with the id `next_ticket` may take it over then.
+    """
     held = {"claim": claim_id, "message_id": delivery.message_id, "delivery": delivery.number, "next_ticket": ""}
     if verdict is Verdict.END_CANCELLED and job.remove_requested:
         return None
@@ -82,7 +94,7 @@ def claimed(job: Job, verdict: Verdict, *, claim_id: str, delivery: Delivery, wo
         started_at=now,
         due_at=None,
         **_NOT_ENDED,
-        **held,
+        **held | {"next_ticket": next_ticket},
     )
 
 
@@ -164,6 +176,11 @@ def given_back(job: Job, now: datetime) -> Job | None:
 def requeued(job: Job, **fields: object) -> Job:
     """Back to queued, one generation on. The message it was claimed from keeps its right to it."""
     return job.moved_to(JobState.QUEUED, generation=job.generation + 1, worker="", **fields)
+
+
+def untied(job: Job) -> Job:
+    """A queued job, to be claimed by tickets of its generation only: not by the message it was claimed from before."""
+    return replace(job, message_id="", delivery=0, next_ticket="")
 
 
 def may_try_again(job: Job, reason: Reason) -> bool:

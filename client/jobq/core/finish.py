@@ -9,14 +9,12 @@ from dataclasses import replace
 from jobq.core import outbox
 from jobq.core.claim import Held
 from jobq.core.decide import after_attempt, given_back
-from jobq.core.payload import forget_blobs
+from jobq.core.payload import forget_blobs, store_result
 from jobq.core.ports import NO_DELAY
 from jobq.core.realm import Realm
-from jobq.core.rows import INLINE_BYTES
 from jobq.core.transition import Unit, move
 from jobq.errors import Conflict, LeaseLost, ReplyLost, Unreachable
 from jobq.model.job import Job, JobState, Outcome
-from jobq.model.wire import dumps
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +27,7 @@ async def finish(realm: Realm, held: Held, job: Job, outcome: Outcome, *, patien
     Raises Unreachable if the table does not answer: nothing is recorded then, and the ticket's lease runs out.
     """
     spread = realm.random.random()
-    result_blob = await _store_result(realm, job, outcome)
+    result_blob = await store_result(realm, job, outcome)
 
     def decide(job: Job) -> Job | None:
         after = after_attempt(job, outcome, now=realm.now(), spread=spread)
@@ -113,12 +111,3 @@ async def _send_back(realm: Realm, held: Held, job: Job) -> bool:
         logger.info("left the ticket of job %s to the outbox: %s", job.id, error)
         return False
     return True
-
-
-async def _store_result(realm: Realm, job: Job, outcome: Outcome) -> str:
-    """Key of the blob with the result, where it is too large for a row."""
-    if outcome.result is None or len(text := dumps(outcome.result)) <= INLINE_BYTES:
-        return ""
-    key = f"result/{realm.name}/{job.claim}"
-    await realm.stack.blobs.put(key, text.encode())
-    return key

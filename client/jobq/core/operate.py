@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from jobq.core import outbox
+from jobq.core.checkout_rows import forget_checkout, is_checked_out
 from jobq.core.payload import forget_blobs
 from jobq.core.ports import MAX_CHANGES, NO_DELAY
 from jobq.core.realm import Realm
@@ -38,9 +39,10 @@ async def cancel(realm: Realm, job_id: str, *, message: str = "") -> Job:
 async def remove(realm: Realm, job_id: str) -> Job | None:
     """Delete a job with everything that is kept of it; None when it is gone, the job when its worker was asked.
 
-    Raises NotFound.
+    One that is checked out goes at once, whoever holds it. Raises NotFound.
     """
     before = await realm.read(job_id)
+    await forget_checkout(realm, before)
     job = await change(realm, job_id, removed)
     if job is not None:
         await tell(realm, job.worker, cancel=job.id)
@@ -61,6 +63,11 @@ async def preempt(realm: Realm, job_id: str) -> Job:
     job = await realm.read(job_id)
     if job.state is not JobState.RUNNING:
         raise IllegalTransition(f"job {job.id} is {job.state}; only running jobs can be preempted")
+    if is_checked_out(job):
+        raise IllegalTransition(
+            f"job {job.id} is checked out, and its holder asks for no orders; it comes back when its lease ends, "
+            "or remove it"
+        )
     if not await tell(realm, job.worker, preempt=job.id):
         raise NotFound(f"worker {job.worker} of job {job.id} is gone; another one takes the job over soon")
     return job
@@ -157,7 +164,8 @@ def queue_again(job: Job, now: datetime) -> Job:
 
 
 def removed(job: Job) -> Job | None:
-    return replace(job, cancel_requested=True, remove_requested=True) if job.state is JobState.RUNNING else None
+    is_asked = job.state is JobState.RUNNING and not is_checked_out(job)
+    return replace(job, cancel_requested=True, remove_requested=True) if is_asked else None
 
 
 def _left(job: Job, lane: str) -> Job | None:

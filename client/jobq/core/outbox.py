@@ -3,6 +3,10 @@
 Whatever raises a generation writes an outbox row in the same transaction, then sends the tickets, then deletes the row.
 A crash in between leaves the row, and `repair` sends the tickets again: one too many is harmless, one too few is a lost
 job. A ticket sent again carries no job, so whoever receives it reads the row.
+
+A ticket that a running job names as its next has to have that id whoever sends it, so the promise holds the id. It is
+promised and not just sent first, since a ticket that comes before its row names it is dropped, and then nobody would
+bring the job back.
 """
 
 from __future__ import annotations
@@ -42,12 +46,22 @@ class Outbox:
 
 
 def promise(
-    realm: Realm, batch: str, promises: Sequence[Promise], *, due: datetime | None = None, by: str = ""
+    realm: Realm,
+    batch: str,
+    promises: Sequence[Promise],
+    *,
+    due: datetime | None = None,
+    by: str = "",
+    ticket: str = "",
 ) -> Outbox:
-    """The outbox row for tickets that will be sent, to be received at `due`; `by` names the push that sends them."""
+    """The outbox row for tickets that will be sent, to be received at `due`; `by` names the push that sends them.
+
+    `ticket` is the id of the one ticket, where it matters.
+    """
     key = f"{PREFIX}{key_part(batch)}~{by}{realm.new_token()}"
     values = {"tickets": json.dumps(promises, separators=(",", ":")), "at": to_iso(realm.now())}
-    return Outbox(key, create(key, values | ({"due": to_iso(due)} if due else {})))
+    values |= {"due": to_iso(due)} if due else {}
+    return Outbox(key, create(key, values | ({"ticket": ticket} if ticket else {})))
 
 
 def promises_of(jobs: Iterable[Job]) -> list[Promise]:
@@ -63,6 +77,13 @@ async def send_jobs(
         queue = realm.queue(lane)
         bodies = [ticket_body(realm, [job], queue.limits.max_body_bytes) for job in jobs if lane in job.spec.lanes]
         await queue.send(bodies, delay=min(delay, queue.limits.max_delay))
+
+
+async def send_next(realm: Realm, lane: str, job: Job, *, delay: timedelta) -> None:
+    """The ticket that a running job names as its next."""
+    queue = realm.queue(lane)
+    body = encode_ticket(job.next_ticket, [encode_reference(job.id, job.generation)])
+    await queue.send([body], delay=min(delay, queue.limits.max_delay))
 
 
 def ticket_body(realm: Realm, jobs: Sequence[Job], max_bytes: int) -> bytes:
@@ -145,7 +166,8 @@ async def _send_again(realm: Realm, shard: int, row: Row, missing: dict[str, Not
     count = 0
     for lane, jobs in tickets:
         queue = realm.queue(lane)
-        body = encode_ticket(realm.new_token(), [encode_reference(job_id, generation) for job_id, generation in jobs])
+        ticket = str(row.values.get("ticket") or realm.new_token())
+        body = encode_ticket(ticket, [encode_reference(job_id, generation) for job_id, generation in jobs])
         await queue.send([body], delay=min(delay, queue.limits.max_delay))
         count += 1
     try:

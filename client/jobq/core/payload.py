@@ -9,9 +9,10 @@ from dataclasses import replace
 from jobq.core.checkpoints import checkpoint_blobs
 from jobq.core.logs import log_key, times_key
 from jobq.core.realm import Realm
+from jobq.core.rows import INLINE_BYTES
 from jobq.errors import BadInput, JobqError
-from jobq.model.job import Job, Json
-from jobq.model.wire import env_from_json, loads_object, outputs_from_json
+from jobq.model.job import Job, Json, Outcome
+from jobq.model.wire import dumps, env_from_json, loads_object, outputs_from_json
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,15 @@ async def forget_blobs(realm: Realm, job: Job) -> None:
             await realm.stack.blobs.delete(key)
         except JobqError as error:
             logger.warning("kept blob %s of a removed job: %s", key, error)
+
+
+async def store_result(realm: Realm, job: Job, outcome: Outcome) -> str:
+    """Key of the blob with the result, where it is too large for a row."""
+    if outcome.result is None or len(text := dumps(outcome.result)) <= INLINE_BYTES:
+        return ""
+    key = f"result/{realm.name}/{job.claim}"
+    await realm.stack.blobs.put(key, text.encode())
+    return key
 
 
 async def result_of(realm: Realm, job: Job) -> Json:

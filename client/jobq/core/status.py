@@ -9,7 +9,7 @@ from jobq.core.ports import Row
 from jobq.core.realm import Realm
 from jobq.core.rows import REALM_LABEL, batch_label, counts_of, lane_label, tag_label
 from jobq.core.together import together
-from jobq.core.workers import is_believed, running_by_label, worker_rows
+from jobq.core.workers import is_live_worker, running_by_label, worker_rows
 from jobq.errors import NotFound
 from jobq.model.counts import Counts, Tally
 from jobq.model.names import lane_order
@@ -37,7 +37,7 @@ async def realm_status(realm: Realm) -> RealmStatus:
         lanes={lane: lanes[lane] for lane in sorted(lanes, key=lane_order)},
         tags=_of_kind(tallies, "t"),
         batches=_of_kind(tallies, "b"),
-        workers=sum(is_believed(row, realm.now()) for row in workers),
+        workers=sum(is_live_worker(row, realm.now()) for row in workers),
         paused=tuple(sorted((await realm.lanes_and_paused())[1])),
     )
 

@@ -18,7 +18,7 @@ from jobq.core.outbox import PATIENCE, repair_all
 from jobq.core.ports import MAX_CHANGES, Change, Row, Value, create, delete, merge
 from jobq.core.realm import Realm, scan_all
 from jobq.core.rows import count_key, counts_of, partition, values_of_counts
-from jobq.core.workers import forget_dead, live_workers
+from jobq.core.workers import forget_dead, held_jobs
 from jobq.errors import Conflict, NotFound, ReplyLost
 from jobq.model.counts import Counts
 from jobq.model.durations import from_iso, to_iso
@@ -85,7 +85,7 @@ async def repair_orphans(realm: Realm) -> int:
     """
     if await is_being_deleted(realm):
         return 0
-    held = {job_id for worker in await live_workers(realm) for job_id in worker.running}
+    held = await held_jobs(realm)
     count = 0
     for state in (JobState.QUEUED, JobState.RUNNING):
         async for job in each_job(realm, Filter(state=state)):

@@ -32,6 +32,9 @@ FORGET_AFTER = timedelta(hours=1)
 """A worker's row goes this long after it stopped being believed."""
 
 
+CHECKOUT = "checkout-"
+"""What the worker of a job that is checked out begins with; its token follows. See `jobq.core.checkout`."""
+
 EVERYTHING = "*"
 """In place of a job's id: all that the worker runs."""
 
@@ -173,11 +176,17 @@ async def worker_rows(realm: Realm) -> list[Row]:
 
 
 async def live_workers(realm: Realm) -> list[WorkerView]:
-    return [view for view in map(_view, await worker_rows(realm)) if view.expires_at > realm.now()]
+    return [_view(row) for row in await worker_rows(realm) if is_live_worker(row, realm.now())]
+
+
+async def held_jobs(realm: Realm) -> set[str]:
+    """Ids of the jobs that workers run, as far as these are believed, and of those that are checked out."""
+    believed = [row for row in await worker_rows(realm) if is_believed(row, realm.now())]
+    return {job_id for row in believed for job_id in _running(row)}
 
 
 def running_by_label(rows: Sequence[Row], now: datetime) -> Counter[str]:
-    """How many jobs run under each label, as believable workers say."""
+    """How many jobs run under each label, as believable workers say; jobs that are checked out among them."""
     running: Counter[str] = Counter()
     for row in rows:
         if is_believed(row, now):
@@ -187,6 +196,10 @@ def running_by_label(rows: Sequence[Row], now: datetime) -> Counter[str]:
 
 def is_believed(row: Row, now: datetime) -> bool:
     return from_iso(str(row.values["expires_at"])) > now
+
+
+def is_live_worker(row: Row, now: datetime) -> bool:
+    return is_believed(row, now) and not row.key.startswith(CHECKOUT)
 
 
 async def forget_dead(realm: Realm) -> int:
@@ -207,6 +220,10 @@ def _progress(row: Row) -> dict[str, Progress]:
     return {job_id: Progress(fraction, text) for job_id, (fraction, text) in told.items()}
 
 
+def _running(row: Row) -> tuple[str, ...]:
+    return tuple(json.loads(str(row.values.get("running") or "[]")))
+
+
 def _view(row: Row) -> WorkerView:
     values = row.values
     return WorkerView(
@@ -218,7 +235,7 @@ def _view(row: Row) -> WorkerView:
         gpus=tuple(Gpu(*told) for told in json.loads(str(values.get("gpus") or "[]"))),
         image=str(values.get("image", "")),
         is_draining=bool(values.get("draining", False)),
-        running=tuple(json.loads(str(values.get("running") or "[]"))),
+        running=_running(row),
         progress=_progress(row),
         beat_at=from_iso(str(values["beat_at"])),
         expires_at=from_iso(str(values["expires_at"])),

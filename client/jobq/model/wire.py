@@ -22,6 +22,7 @@ from jobq.model.retry import MAX_CAUSES, Backoff, cause
 from jobq.model.trace import traceparent
 
 MAX_SPEC_BYTES = 4_000_000
+MAX_RESULT_BYTES = 16 * 1024 * 1024
 MAX_RETRIES = 10_000
 MAX_DEPTH = 100
 """Of lists and objects in arguments and results; Python's JSON ends at some hundreds, by the depth of the caller."""

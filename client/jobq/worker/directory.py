@@ -15,10 +15,10 @@ from pathlib import Path
 
 from jobq.errors import BadInput
 from jobq.model.job import Json, Progress
+from jobq.model.wire import MAX_RESULT_BYTES
 
 logger = logging.getLogger(__name__)
 
-MAX_RESULT_BYTES = 16 * 1024 * 1024
 MAX_TEXT_BYTES = 2000
 
 
