@@ -29,6 +29,7 @@ CLIENT = (
     "jobq.direct",
     "jobq.http",
     "jobq.shipping",
+    "jobq.unpacking",
     "jobq.waiting",
 )
 """What the command line shares with the Python client."""

@@ -66,7 +66,7 @@ def pack(given: Sequence[str]) -> Shipment:
             if path in sources:
                 raise BadInput(f"the file {path!r} is given twice; name it once, or only its folder")
             sources[path] = source
-    manifest = Manifest({path: _read(path, source) for path, source in sources.items()})
+    manifest = Manifest({path: file_at(path, source) for path, source in sources.items()})
     if (size := len(manifest.encode())) > MAX_MANIFEST_BYTES:
         raise BadInput(
             f"{len(sources):,} files are too many: the list of them takes {size:,} bytes, and {MAX_MANIFEST_BYTES:,} "
@@ -85,6 +85,19 @@ def ship(backend: Backend, shipment: Shipment) -> int:
     if shipment.name in missing:  # the last, so that it never names what is not there
         backend.put_files({shipment.name: shipment.manifest.encode})
     return len(missing)
+
+
+def file_at(path: str, source: Path) -> File:
+    """What the file of that path is here. Raises BadInput, naming it, for what cannot be shipped."""
+    with _opened(path, source) as file:
+        found = os.fstat(file.fileno())
+        _check_size(path, found.st_size)
+        digests, size = [], 0
+        while data := file.read(PIECE_BYTES):
+            digests.append(digest_of(data))
+            size += len(data)
+            _check_size(path, size)
+    return File(size, tuple(digests), bool(found.st_mode & stat.S_IXUSR))
 
 
 def _found(text: str) -> Iterator[tuple[str, Path]]:
@@ -112,18 +125,6 @@ def _files_below(folder: Path) -> Iterator[Path]:
             if (Path(place) / name).is_symlink():
                 raise BadInput(f"{Path(place) / name} is a link to a folder; ship the folder that it leads to")
         yield from (Path(place) / name for name in names)
-
-
-def _read(path: str, source: Path) -> File:
-    with _opened(path, source) as file:
-        found = os.fstat(file.fileno())
-        _check_size(path, found.st_size)
-        digests, size = [], 0
-        while data := file.read(PIECE_BYTES):
-            digests.append(digest_of(data))
-            size += len(data)
-            _check_size(path, size)
-    return File(size, tuple(digests), bool(found.st_mode & stat.S_IXUSR))
 
 
 def _check_size(path: str, size: int) -> None:

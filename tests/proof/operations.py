@@ -9,6 +9,7 @@ from jobq.core.realm import Realm
 from jobq.core.sweep import FOLD_AFTER, repair_orphans, sweep
 from jobq.core.workers import WorkerRow
 from jobq.model.job import Job, JobState, Limits
+from tests.proof import checkouts
 from tests.proof.actors import FAILED, Worker, always
 from tests.proof.scenarios import ENDED_WELL, TWO_TAGS, Scenario, dead_push
 from tests.proof.world import new_job
@@ -162,14 +163,15 @@ class Repairing(Scenario):
         await repair_orphans(self.world.realm)
 
 
-_ABSTRACT = {Operating}
+_ABSTRACT = {Operating, checkouts.Holding}
 
 
 def _all_below(kind: type[Scenario]) -> list[type[Scenario]]:
     return [one for below in kind.__subclasses__() for one in (below, *_all_below(below))]
 
 
-_OURS = (Scenario.__module__, __name__)  # other tests make scenarios of their own, which must not come in by chance
+# Other tests make scenarios of their own, which must not come in by chance.
+_OURS = (Scenario.__module__, checkouts.__name__, __name__)
 SCENARIOS = sorted(
     (kind for kind in set(_all_below(Scenario)) - _ABSTRACT if kind.__module__ in _OURS), key=lambda kind: kind.__name__
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jobq.cli.ages import age
 from jobq.cli.output import answer, printable
 from jobq.cli.waiting import how_it_ended
-from jobq.model.durations import show_duration
+from jobq.model.durations import from_iso, show_duration, utc_now
 
 if TYPE_CHECKING:
     from jobq.core.documents import Document
@@ -26,6 +26,18 @@ def describe(job: Document) -> None:
             answer(" " * (width + 2) + line)
     if job["output_tail"]:
         answer("\n" + printable(job["output_tail"]).rstrip("\n"))
+
+
+def describe_argument(job: Document) -> None:
+    """A job that was added by its text: tags, lanes, and for how long somebody has it."""
+    answer(f"Status of argument {printable(job['command'])}: {how_it_ended(job)}")
+    answer(f"Tagged with: {', '.join(job['tags'])}")
+    answer("lane | (s) since checkout")
+    since = "-"
+    if job["state"] == "running":
+        since = f"{max(0.0, (utc_now() - from_iso(job['started_at'])).total_seconds()):.2f}"
+    for lane in job["lanes"]:
+        answer(f"{lane.rjust(4)} | {since}")
 
 
 def _facts(job: Document) -> list[tuple[str, str | None]]:

@@ -9,17 +9,23 @@ from typing import Any, NoReturn
 
 import click
 
+from jobq.cli.params import REALM, set_realm
 from jobq.cli.session import Session
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Put work in, and run it": {
         "push": "Put jobs in the queue: commands, or one a line on standard input.",
-        "pull": "Run one job of the queue here.",
+        "add": "Put one job in the queue, or tags and lanes on it if it is there.",
+        "pull": "Run one job of the queue here, or print jobs for a shell to run.",
         "worker": "Run the queue's jobs here, several at a time.",
+        "ack": "Say that a job that was pulled is done.",
+        "nack": "Give a job that was pulled back, or say that it failed.",
+        "extend": "Hold a job that was pulled for longer.",
     },
     "See how far it is": {
         "status": "Count the jobs of the queue, a tag or a batch, by state.",
         "jobs": "List jobs.",
+        "get": "Print the commands of the jobs with a tag that remain.",
         "show": "Show all that is known of a job.",
         "logs": "Print the output of a job.",
         "workers": "List the live workers and what they run.",
@@ -33,8 +39,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "drain": "Have workers finish what they run, and end.",
         "pause": "Have workers take nothing new.",
         "resume": "Have workers take jobs again.",
+        "move": "Move queued jobs from one lane to another.",
         "remove": "Delete jobs and what is kept of them.",
         "clear": "Delete what is queued in a lane.",
+        "realm": "Show or set how long leases are, or delete a realm.",
         "sweep": "Repair what a crash left behind.",
     },
     "Around it": {
@@ -87,7 +95,7 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take out the queue: the first word, if it has a slash."""
         session = ctx.ensure_object(Session)
-        first = next((i for i, word in enumerate(args) if not word.startswith("-")), None)
+        first = self._first_word(args)
         if first is not None and "/" in args[first]:
             session.queue = args[first]
             args = args[:first] + args[first + 1 :]
@@ -95,6 +103,12 @@ class Commands(click.Group):
             click.echo(ctx.get_help(), err=True)
             ctx.exit(2)
         return super().parse_args(ctx, args)
+
+    def _first_word(self, args: list[str]) -> int | None:
+        """Where it is; the value of an option is none."""
+        with_value = {name for option in self.params if _takes_value(option) for name in option.opts}
+        is_value = [False, *(word in with_value for word in args)]
+        return next((i for i, word in enumerate(args) if not word.startswith("-") and not is_value[i]), None)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in SECTIONS.items():
@@ -138,6 +152,15 @@ class Commands(click.Group):
     callback=lambda ctx, _param, value: _version(ctx, value),
     help="Print the version.",
 )
+@click.option(
+    "-r",
+    "--realm",
+    type=REALM,
+    expose_value=False,
+    callback=set_realm,
+    show_envvar=True,
+    help="Another realm of the same place.",
+)
 @click.pass_obj
 def cli(session: Session, verbose: bool) -> None:
     session.start(is_verbose=verbose)
@@ -145,6 +168,10 @@ def cli(session: Session, verbose: bool) -> None:
 
 def main() -> NoReturn:
     cli.main()
+
+
+def _takes_value(parameter: click.Parameter) -> bool:
+    return isinstance(parameter, click.Option) and not parameter.is_flag
 
 
 def _version(ctx: click.Context, is_wanted: bool) -> None:

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from jobq.errors import BadInput
 from jobq.model import names, retry
 from jobq.model.durations import parse_duration, parse_moment, utc_now
-from jobq.model.job import IfExists, JobState
+from jobq.model.job import IfExists, JobState, Json
+from jobq.model.wire import checked_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,8 +63,24 @@ def _lease(text: str) -> timedelta:
     return duration
 
 
+def _lease_or_default(text: str) -> timedelta:
+    """Zero for `default`: it takes the setting away."""
+    return timedelta(0) if text.strip().lower() == "default" else _lease(text)
+
+
+def _lane_lease(text: str) -> tuple[str, timedelta]:
+    lane, equals, lease = text.partition("=")
+    if not equals:
+        raise BadInput(f"{text!r} is not LANE=DURATION, as 3=1h, or LANE=default")
+    return names.lane_name(lane.strip()), _lease_or_default(lease)
+
+
 def _tags(text: str) -> tuple[str, ...]:
     return tuple(names.tag_name(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _realms(text: str) -> tuple[str, ...]:
+    return tuple(names.realm_name(part.strip()) for part in text.split(",") if part.strip())
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -90,6 +108,17 @@ def _variable(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _json(text: str) -> Json:
+    import json
+
+    try:
+        value: Json = json.loads(text)
+        checked_json(value)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{text[:80]!r} is no JSON that can be stored: {error}; a text has double quotes") from error
+    return value
+
+
 def _text(text: str) -> str:
     return text
 
@@ -99,8 +128,11 @@ DURATION = Checked("duration", _duration)
 MOMENT = Checked("time", _moment)
 POSITIVE = Checked("duration", _positive)
 LEASE = Checked("duration", _lease)
+LEASE_OR_DEFAULT = Checked("duration|default", _lease_or_default)
+LANE_LEASE = Checked("lane=duration", _lane_lease, separator=",")
 TAG = Checked("tag", names.tag_name)
 TAGS = Checked("a,b", _tags)
+REALMS = Checked("a,b", _realms)
 BACKOFF = Checked("first..longest", retry.Backoff.parse)
 LABEL = Checked("name=value", _label, separator=",")
 PATTERN = Checked("regex", _pattern)
@@ -111,11 +143,35 @@ JOB_ID = Checked("id", names.job_id)
 VARIABLE = Checked("name=value", _variable, separator="\n")
 STATE = click.Choice([state.value for state in JobState])
 IF_EXISTS = click.Choice([choice.value for choice in IfExists])
+REALM = Checked("realm", names.realm_name)
+JSON = Checked("json", _json)
 
 
 def option(*names: str, **extra: Any) -> Callable[[F], F]:
     """As click's, and `--help` names the environment variable."""
     return click.option(*names, show_envvar=True, **extra)
+
+
+def lane_option(**extra: Any) -> Callable[[F], F]:
+    """`lane`; `--queue` is the word of restq's."""
+    return option("--lane", "--queue", "lane", type=LANE, **extra)
+
+
+def token_option(function: F) -> F:
+    return option("--token", type=TEXT, required=True, help="What `jobq pull --print` gave with the job.")(function)
+
+
+def realm_option(function: F) -> F:
+    """For commands that people give the realm after; `jobq -r NAME …` does the same for all."""
+    help_ = "Another realm of the same place."
+    return option("-r", "--realm", type=REALM, expose_value=False, callback=set_realm, help=help_)(function)
+
+
+def set_realm(ctx: click.Context, _param: click.Parameter, name: str | None) -> None:
+    """What is said on the command line wins: of variables and files, only what nobody says there counts."""
+    is_said = ctx.get_parameter_source("realm") is ParameterSource.COMMANDLINE
+    if name and (is_said or not (ctx.obj.queue or ctx.obj.realm)):
+        ctx.obj.realm = name
 
 
 def output_option(*formats: str) -> Callable[[F], F]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from jobq.cli.output import answer_document, how_many, is_talking_to_a_person, say
-from jobq.cli.params import BATCH, JOB_ID, LANE, STATE, TAG, option
+from jobq.cli.params import BATCH, JOB_ID, STATE, TAG, lane_option, option
 from jobq.errors import BadInput, IllegalTransition, PartlyDone
 
 if TYPE_CHECKING:
@@ -26,15 +26,19 @@ _MAX_COUNTED = 1000
 def filter_options(function: F) -> F:
     """`tag`, `batch`, `lane`, `state`: all that are given must hold."""
     function = option("--state", type=STATE, help="Only jobs in this state.")(function)
-    function = option("--lane", type=LANE, help="Only jobs of this lane.")(function)
+    function = lane_option(help="Only jobs of this lane.")(function)
     function = option("--batch", type=BATCH, help="Only jobs of this push.")(function)
     return option("--tag", type=TAG, help="Only jobs with this tag.")(function)
 
 
 def selection_options(function: F) -> F:
+    return click.argument("ids", nargs=-1, type=JOB_ID)(bulk_options(function))
+
+
+def bulk_options(function: F) -> F:
     function = option("-y", "--yes", is_flag=True, help="Do not ask.")(function)
     function = option("--all", is_flag=True, help="All jobs of the realm.")(function)
-    return click.argument("ids", nargs=-1, type=JOB_ID)(filter_options(function))
+    return filter_options(function)
 
 
 def make_filter(tag: str | None, batch: str | None, lane: str | None, state: str | None) -> Filter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Session:
     queue: str = ""
     """As given first on the command line; empty if it was not."""
+    realm: str = ""
+    """Of the same place, in place of the queue's own; empty if none is given."""
     is_verbose: bool = False
 
     def start(self, *, is_verbose: bool) -> None:
@@ -44,7 +46,8 @@ class Session:
         """Raises BadInput, naming the four forms, when no queue is given."""
         from jobq.model.address import parse_address
 
-        return parse_address(self.settings().address_text())
+        address = parse_address(self.settings().address_text())
+        return replace(address, realm=self.realm) if self.realm else address
 
     @contextmanager
     def backend(self) -> Iterator[Backend]:
@@ -67,6 +70,8 @@ class Session:
         finally:
             telemetry.close()
 
-    def command(self, words: str) -> str:
-        """A command for people to copy: with the queue, if this run was given one."""
-        return f"jobq {shlex.quote(self.queue)} {words}" if self.queue else f"jobq {words}"
+    def command(self, words: str, *, program: str = "jobq") -> str:
+        """A command for people to copy: with the queue and the realm, if this run was given them."""
+        queue = f"{shlex.quote(self.queue)} " if self.queue else ""
+        realm = f"-r {self.realm} " if self.realm else ""
+        return f"{program} {queue}{realm}{words}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobq.cli.output import answer_table, how_many, say
+from jobq.cli.output import answer, answer_table, how_many, say
 
 if TYPE_CHECKING:
     from jobq.core.documents import Document
@@ -17,7 +17,8 @@ Row = tuple[object, ...]
 
 
 def answer_tallies(document: Document) -> None:
-    """Of a realm with its lanes, tags and latest batches; or of one tag or batch."""
+    """What remains; then a realm with its lanes, tags and latest batches, or one tag or batch, by state."""
+    answer(_what_remains(document))
     answer_table(COLUMNS, tally_rows(document))
     if len(document.get("batches", ())) > MAX_BATCHES:
         say(f"the latest {MAX_BATCHES} of {len(document['batches']):,} batches; `--output json` has them all")
@@ -51,6 +52,15 @@ def remaining(document: Document) -> int:
     if "state" in document:
         return int(document["state"] in ("queued", "running"))
     return int(document["total"]) - _ended(document)
+
+
+def _what_remains(document: Document) -> str:
+    """`Contains 2 tags with 3 jobs`, of a realm; `1 of 3 jobs remaining`."""
+    jobs = remaining(document)
+    if "realm" in document:
+        tags = sum(remaining(counts) > 0 for counts in document["tags"].values())
+        return f"Contains {how_many(tags, 'tag')} with {how_many(jobs)}"
+    return f"{jobs:,} of {how_many(document['total'])} remaining"
 
 
 def _ended(document: Document) -> int:

@@ -40,7 +40,8 @@ def worker_options(function: F) -> F:
         "How long a job of a dead worker stays hidden; it is renewed while the job runs. "
         "On Service Bus the queue's own lock duration takes its place."
     )
-    function = option("--visibility-timeout", type=LEASE, default="10m", help=lease_help)(function)
+    lease = ("--visibility-timeout", "--lease", "visibility_timeout")
+    function = option(*lease, type=LEASE, default="10m", help=lease_help)(function)
     return verbose_option(function)
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import click
 
-from jobq.backend import Backend
 from jobq.cli.ages import age
 from jobq.cli.describe import progress
+from jobq.cli.listing import Pages
 from jobq.cli.output import answer, answer_json, answer_lines, answer_table, say
 from jobq.cli.params import option, output_option
 from jobq.cli.selecting import filter_options, make_filter
 from jobq.cli.session import Session
 from jobq.core.documents import Document
-from jobq.core.listing import MAX_PAGE, Filter
 
 COLUMNS = ("ID", "STATE", "REASON", "TRIES", "LANE", "TAGS", "PUSHED", "PROGRESS", "COMMAND")
 
@@ -43,7 +40,7 @@ def command(
     """
     where = make_filter(tag, batch, lane, state)
     with session.backend() as backend:
-        pages = _Pages(backend, where, None if all else limit)
+        pages = Pages(backend, where, None if all else limit)
         if output == "jsonl":
             answer_lines(pages)
         elif output == "ids":
@@ -55,28 +52,6 @@ def command(
             _table(list(pages))
     if pages.next:
         say(f"there are more than {limit:,}; --limit or --all shows them")
-
-
-class _Pages:
-    """Jobs as they are asked for; `next` says whether there are more."""
-
-    def __init__(self, backend: Backend, where: Filter, limit: int | None) -> None:
-        self._backend = backend
-        self._where = where
-        self._limit = limit
-        self.next: str | None = None
-
-    def __iter__(self) -> Iterator[Document]:
-        left, after = self._limit, ""
-        while left is None or left > 0:
-            size = MAX_PAGE if left is None else min(left, MAX_PAGE)
-            page = self._backend.jobs(self._where, after=after, limit=size)
-            yield from page["jobs"]
-            self.next = page["next"]
-            if not self.next:
-                return
-            after = self.next
-            left = None if left is None else left - len(page["jobs"])
 
 
 def title(job: Document) -> str:

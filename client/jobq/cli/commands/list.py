@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from jobq.cli.output import answer, answer_json, answer_lines, answer_table, say
-from jobq.cli.params import output_option
+from jobq.cli.params import output_option, realm_option
 from jobq.cli.session import Session
 
 
 @click.command("list")
+@realm_option
 @output_option("table", "json", "jsonl", "ids")
 @click.pass_obj
 def command(session: Session, output: str) -> None:

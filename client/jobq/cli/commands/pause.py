@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobq.cli.output import answer_document, say
-from jobq.cli.params import LANE, option, output_option
+from jobq.cli.params import lane_option, output_option
 from jobq.cli.session import Session
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("pause")
-@option("--lane", type=LANE, help="This lane only.")
+@lane_option(help="This lane only.")
 @output_option("table", "json", "jsonl")
 @click.pass_obj
 def command(session: Session, lane: str | None, output: str) -> None:

@@ -6,29 +6,20 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from jobq.cli import params
-from jobq.cli.output import Progress, how_many, say
 from jobq.cli.params import option, output_option
 from jobq.cli.pushing import DryRun, Pushing
 from jobq.cli.session import Session
 from jobq.cli.sources import Source, command_line
+from jobq.cli.spec_options import spec_of, spec_options, store
 from jobq.cli.waiting import wait_for_push
-from jobq.errors import BadInput
-from jobq.model.job import DEFAULT_LIMITS, IfExists, Limits, Spec
-from jobq.model.names import DEFAULT_LANE, MAX_LANES, MAX_TAGS, new_batch
-from jobq.model.outputs import output_target
-from jobq.model.wire import MAX_RETRIES, env_from_json
-from jobq.shipping import Shipment, pack, ship
-
-if TYPE_CHECKING:
-    from jobq.backend import Backend
-
-_COUNT = click.IntRange(0, MAX_RETRIES)
+from jobq.model.job import IfExists
+from jobq.model.names import new_batch
+from jobq.shipping import pack
 
 _WORDS = "jobq.words"
 
@@ -67,26 +58,7 @@ class PushCommand(click.Command):
 @click.argument("stray", nargs=-1, metavar="[-- WORD...]")
 @option("-c", "--command", multiple=True, type=params.TEXT, help="A shell command; may be repeated.")
 @option("--from", type=params.TEXT, default="-", help="File with a job per line; - is standard input.")
-@option("-e", "--env", multiple=True, type=params.VARIABLE, help="A variable of the jobs' environment, NAME=VALUE.")
-@option(
-    "--bg-dirsync-to",
-    type=params.TEXT,
-    metavar="DST",
-    help="Copy what a job writes to $JOBQ_OUTPUT_DIR to a path on the worker, or to az://container/prefix.",
-)
-@option(
-    "--file", multiple=True, type=params.TEXT, help="A file, or a folder with all in it, for the jobs' directories."
-)
-@option("--tag", multiple=True, type=params.TAG, help="Attach a tag; may be repeated.")
-@option("--tags", multiple=True, type=params.TAGS, help="Attach tags, separated by commas.")
-@option("--lane", multiple=True, type=params.LANE, help=f"Priority level, lowest first [{DEFAULT_LANE}].")
-@option("--num-retries", type=_COUNT, default=0, help="Further tries after the first failure.")
-@option("--backoff", type=params.BACKOFF, default="1s..5m", help="The wait before the first retry, and the longest.")
-@option("--retry-on", multiple=True, type=params.CAUSES, help="Retry only these failures, e.g. oom,exit:75.")
-@option("--no-retry-on", multiple=True, type=params.CAUSES, help="No further try after these, e.g. exit:2,lost.")
-@option("--timeout", type=params.POSITIVE, help="Stop an attempt after this long, e.g. 2h.")
-@option("--crash-limit", type=_COUNT, default=DEFAULT_LIMITS.crashes, help="Lost workers that a job survives.")
-@option("--max-preemptions", type=_COUNT, default=DEFAULT_LIMITS.preemptions, help="Preemptions a job survives.")
+@spec_options
 @option("--chunk", type=click.IntRange(1, 1000), default=1, help="Jobs that share a ticket; for many short ones.")
 @option("--id", type=params.JOB_ID, help="The job's id; with exactly one command.")
 @option("--batch", type=params.BATCH, help="Name of this push; a fresh one by default.")
@@ -104,7 +76,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
         path=given["from"],
         job_id=given["id"],
         batch=batch,
-        defaults=replace(_defaults(given), files=files.name),
+        defaults=replace(spec_of(given), files=files.name),
     )
     _check(given, source)
     if given["dry_run"]:
@@ -112,25 +84,13 @@ def command(ctx: click.Context, /, **given: Any) -> int:
             return DryRun(str(session.address()), batch, given["output"]).run(windows)
     with _stopped_by_sigterm(), session.backend() as backend, session.telemetry() as telemetry:
         with telemetry.push(session.address().realm, batch) as span, source.traced(span.traceparent) as windows:
-            _ship(backend, files)
+            store(backend, files)
             if_exists = IfExists(given["if_exists"])
             pushing = Pushing(session, backend, batch, if_exists, given["chunk"], given["output"], span)
             code = pushing.run(windows)
         if given["wait"] and pushing.ids:
             code = code or wait_for_push(backend, pushing)
         return code
-
-
-def _ship(backend: Backend, files: Shipment) -> None:
-    """Store them before any job that names them."""
-    if files.sources:
-        count, progress = how_many(len(files.sources), "file"), Progress()
-        progress.show(f"storing {count} ({files.size:,} bytes)")
-        try:
-            is_new = ship(backend, files)
-        finally:
-            progress.clear()
-        say(f"Stored {count} ({files.size:,} bytes) for the jobs" if is_new else f"{count} for the jobs, stored before")
 
 
 @contextmanager
@@ -154,22 +114,3 @@ def _check(given: dict[str, Any], source: Source) -> None:
         raise click.UsageError("jobs come from -c or -- or from --from, not from both")
     if source.job_id and len(source.commands) != 1:
         raise click.UsageError(f"--id goes with exactly one command, and {len(source.commands)} are given by -c or --")
-
-
-def _defaults(given: dict[str, Any]) -> Spec:
-    """What the options say of every job."""
-    tags = tuple(dict.fromkeys([*given["tag"], *(tag for tags in given["tags"] for tag in tags)]))
-    lanes = tuple(dict.fromkeys(given["lane"])) or (DEFAULT_LANE,)
-    if len(tags) > MAX_TAGS:
-        raise BadInput(f"{len(tags)} tags are too many: a job has at most {MAX_TAGS}")
-    if len(lanes) > MAX_LANES:
-        raise BadInput(f"{len(lanes)} lanes are too many: a job is in at most {MAX_LANES}")
-    timeout: timedelta | None = given["timeout"]
-    only, never = (sum(given[name], ()) for name in ("retry_on", "no_retry_on"))
-    if only and not given["num_retries"]:
-        raise click.UsageError("--retry-on says which failures to retry; --num-retries N says how often")
-    limits = Limits(
-        given["num_retries"], given["crash_limit"], given["max_preemptions"], timeout, given["backoff"], only, never
-    )
-    outputs = output_target(given["bg_dirsync_to"]) if given["bg_dirsync_to"] is not None else ""
-    return Spec(env=env_from_json(dict(given["env"])), tags=tags, lanes=lanes, limits=limits, outputs=outputs)

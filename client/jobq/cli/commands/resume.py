@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from jobq.cli.commands.pause import tell
-from jobq.cli.params import LANE, option, output_option
+from jobq.cli.params import lane_option, output_option
 from jobq.cli.session import Session
 
 
 @click.command("resume")
-@option("--lane", type=LANE, help="This lane only.")
+@lane_option(help="This lane only.")
 @output_option("table", "json", "jsonl")
 @click.pass_obj
 def command(session: Session, lane: str | None, output: str) -> None:

@@ -8,11 +8,12 @@ from datetime import timedelta
 import click
 
 from jobq.backend import Backend
-from jobq.cli.describe import describe
+from jobq.cli.describe import describe, describe_argument
 from jobq.cli.output import answer_document
-from jobq.cli.params import POSITIVE, TEXT, option, output_option
+from jobq.cli.params import POSITIVE, TEXT, option, output_option, realm_option
 from jobq.cli.session import Session
 from jobq.cli.tallies import answer_tallies
+from jobq.cli.texts import id_of_words
 from jobq.cli.watching import keep_looking
 from jobq.core.documents import Document
 from jobq.errors import NotFound
@@ -21,17 +22,21 @@ Ask = Callable[[], Document]
 
 
 @click.command("status")
-@click.argument("what", nargs=-1, type=TEXT, metavar="[realm | tag T | batch B | job ID]")
+@click.argument("what", nargs=-1, type=TEXT, metavar="[realm | tag T | batch B | job ID | arg TEXT]")
 @option("-w", "--watch", is_flag=True, help="Look again and again, until nothing remains.")
 @option("--interval", type=POSITIVE, default="2s", help="Between two looks.")
+@realm_option
 @output_option("table", "json", "jsonl")
 @click.pass_obj
 def command(session: Session, what: tuple[str, ...], watch: bool, interval: timedelta, output: str) -> None:
     """Count the jobs of the realm, a tag or a batch by state. A name alone is looked up as batch, job and tag.
 
+    `arg TEXT` is the job that `jobq add TEXT` has made: its tags, its lanes, and for how long it is checked out.
+
     \b
-    Example:
+    Examples:
       jobq status tag exp7 -w
+      jobq status arg 'ls -lah'
     """
     with session.backend() as backend:
         ask = _question(backend, what)
@@ -41,6 +46,8 @@ def command(session: Session, what: tuple[str, ...], watch: bool, interval: time
         document = ask()
     if output != "table":
         answer_document(document, output)
+    elif what[:1] == ("arg",):
+        describe_argument(document)
     elif "id" in document:
         describe(document)
     else:
@@ -58,8 +65,11 @@ def _question(backend: Backend, what: tuple[str, ...]) -> Ask:
     if len(what) == 2 and what[0] in kinds:
         kind, name = what
         return lambda: kinds[kind](name)
+    if what[0] == "arg" and len(what) > 1:
+        job_id = id_of_words(what[1:])
+        return lambda: backend.job(job_id)
     if len(what) != 1 or what[0] in kinds:
-        raise click.UsageError("write `status`, `status tag T`, `status batch B` or `status job ID`")
+        raise click.UsageError("write `status`, `status tag T`, `status batch B`, `status job ID` or `status arg TEXT`")
     return _by_name(kinds, what[0])
 
 

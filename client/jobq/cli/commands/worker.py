@@ -23,7 +23,7 @@ from jobq.worker.options import OnPreempt, Until, WorkerOptions
 @option("--exit-when-empty", is_flag=True, help="End when nothing is queued, delayed retries included (the default).")
 @option("--idle-timeout", type=DURATION, help="End after this long without a job.")
 @option("--forever", is_flag=True, help="Never end by itself.")
-@option("--max-lane", type=LANE, help="Leave lanes after this one alone.")
+@option("--max-lane", "--max-queue", "max_lane", type=LANE, help="Leave lanes after this one alone.")
 @option("--label", multiple=True, type=LABEL, help="Say something of this worker, as gpu=a100; may be repeated.")
 @option(
     "--on-preempt",
