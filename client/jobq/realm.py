@@ -170,7 +170,7 @@ class Realm:
         return done
 
     def extend(self, job_id: JobId, lease: Duration | None = None) -> Document:
-        """Hold a job that was pulled here for `lease` from now on, or as long as at first. Raises LeaseLost.
+        """Hold a job that was pulled here for `lease` from now on, or as long as its lane says. Raises LeaseLost.
 
         `cancel_requested` of the answer says whether to stop.
         """

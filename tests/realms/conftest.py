@@ -48,7 +48,7 @@ def place(request: pytest.FixtureRequest, realm: str, monkeypatch: pytest.Monkey
 @contextmanager
 def _opened(request: pytest.FixtureRequest, realm: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     if request.param == "local":
-        yield "local:./q"
+        yield f"local:{Path.cwd()}/q"
     elif request.param == "http":
         with serving(realm) as url:
             yield url

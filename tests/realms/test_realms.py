@@ -76,6 +76,12 @@ def test_realms_of_the_environment_are_used_unasked(monkeypatch: pytest.MonkeyPa
         assert list(realms) == ["test"]
 
 
+def test_the_address_that_restq_had_in_its_variable_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESTQ_CLIENT_URI", "http://127.0.0.1:7071/api")
+    with Realms() as realms:
+        assert repr(realms) == "<realms of http://127.0.0.1:7071/api>"
+
+
 def test_without_a_place_it_says_how_to_name_one() -> None:
     with pytest.raises(BadInput, match="no queue is given"):
         Realms()
