@@ -98,7 +98,7 @@ class Store:
         async def ask() -> int:
             stack = self.stack()
             try:
-                return await stack.queue(name).depth()
+                return (await stack.queue(name).look(0)).messages
             finally:
                 await stack.close()
 

@@ -69,7 +69,7 @@ class Stage:
             await worker.run(held)
 
     async def is_empty(self, lane: str = "0") -> bool:
-        return await self.realm.queue(lane).depth() == 0
+        return (await self.realm.queue(lane).look(0)).messages == 0
 
 
 @pytest.fixture(params=STACKS)

@@ -85,7 +85,7 @@ async def test_retry_after_is_waited_for(proxy: FaultProxy, stack: AzureStack, n
     proxy.break_next(Say(503, "ServerBusy", {"Retry-After": "2"}))
     start = time.monotonic()
 
-    await stack.queue(name).depth()
+    await stack.queue(name).look(0)
 
     assert time.monotonic() - start >= 2
 
@@ -199,7 +199,7 @@ async def test_extend_is_repeated_when_the_service_says_not_now(
     renewed = await queue.extend(delivery, lease=LEASE)
 
     await queue.complete(renewed)
-    assert await queue.depth() == 0
+    assert (await queue.look(0)).messages == 0
 
 
 @pytest.mark.parametrize("fault", [Break.AFTER, Break.STALL])
@@ -278,7 +278,7 @@ async def test_answer_of_a_gateway_is_trouble_whatever_it_looks_like(
     proxy.break_next(gateway)
     assert await stack.table.get(name, "row")
     proxy.break_next(gateway)
-    assert await stack.queue(name).depth() == 1
+    assert (await stack.queue(name).look(0)).messages == 1
     proxy.break_next(gateway)
     assert await stack.blobs.get(name) == b"data"
     proxy.break_next(*[gateway] * IMPATIENT.tries)

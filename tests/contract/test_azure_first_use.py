@@ -19,7 +19,7 @@ LEASE = timedelta(seconds=60)
 IMPATIENT = Patience(tries=3, budget=timedelta(seconds=3))
 CALLS: dict[str, Callable[[AzureStack, str], Awaitable[object]]] = {
     "receive": lambda stack, name: stack.queue(name).receive(1, lease=LEASE),
-    "depth": lambda stack, name: stack.queue(name).depth(),
+    "look": lambda stack, name: stack.queue(name).look(1),
     "send": lambda stack, name: stack.queue(name).send([b"hello"]),
     "commit": lambda stack, name: stack.table.commit(name, [create("row", {})]),
     "get": lambda stack, name: stack.table.get(name, "row"),
@@ -38,14 +38,14 @@ async def test_table_queue_and_container_are_made_at_their_first_use(azurite: st
 
     assert await stack.table.get(name, "row") is None
     assert await stack.table.scan(name, "") == []
-    assert await stack.queue(name).depth() == 0
+    assert (await stack.queue(name).look(0)).messages == 0
     assert await stack.blobs.list("") == []
     await stack.table.commit(name, [create("a", {}), create("b", {})])
     await stack.queue(name).send([b"hello"])
     await stack.blobs.append("log", b"line")
 
     assert len(await stack.table.scan(name, "")) == 2
-    assert await stack.queue(name).depth() == 1
+    assert (await stack.queue(name).look(0)).messages == 1
     assert await stack.blobs.list("") == ["log"]
     await stack.close()
 

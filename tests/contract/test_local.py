@@ -113,7 +113,7 @@ async def test_processes_that_receive_from_one_queue_share_no_message(tmp_path: 
     _join(*[start(_receive_all, tmp_path, tmp_path / f"found{i}") for i in range(2)])
 
     found = [line for i in range(2) for line in (tmp_path / f"found{i}").read_bytes().split()]
-    depth = await stack.queue("q").depth()
+    depth = (await stack.queue("q").look(0)).messages
     await stack.close()
     assert sorted(found) == sent
     assert depth == 0
@@ -123,7 +123,7 @@ async def test_processes_may_create_the_store_at_the_same_time(tmp_path: Path, s
     _join(*[start(_receive_all, tmp_path / "q", tmp_path / f"found{i}") for i in range(4)])
 
     stack = LocalStack(tmp_path / "q")
-    assert await stack.queue("q").depth() == 0
+    assert (await stack.queue("q").look(0)).messages == 0
     await stack.close()
 
 
@@ -141,7 +141,7 @@ async def test_process_killed_between_two_writes_leaves_a_consistent_store(
     process.join(60)
 
     a, b = await stack.table.scan("p", "a~"), await stack.table.scan("p", "b~")
-    depth = await stack.queue("q").depth()
+    depth = (await stack.queue("q").look(0)).messages
     await stack.table.commit("p", [create("after", {})])
     await stack.close()
     assert len(a) >= rows_before
@@ -183,6 +183,24 @@ async def test_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(Unreachable, match="version 99"):
         LocalStack(tmp_path)
+
+
+async def test_store_made_before_messages_had_times_is_brought_up_to_date(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / STORE_NAME, isolation_level=None)
+    for statement in sqlite_store.SCHEMA:
+        old.execute(statement)
+    old.execute("ALTER TABLE message DROP COLUMN due_at")
+    old.execute("INSERT INTO message VALUES (0, 'q', 0, 0, 0, 0, x'6f6c64')")
+    old.execute("PRAGMA user_version = 1")
+    old.close()
+
+    stack = LocalStack(tmp_path)
+    await stack.queue("q").send([b"new"])
+    backlog = await stack.queue("q").look(2)
+    await stack.close()
+
+    assert [waiting.body for waiting in backlog.first] == [b"old", b"new"]
+    assert all(waiting.age < timedelta(minutes=1) for waiting in backlog.first)
 
 
 async def test_folder_that_is_a_file_is_bad_input(tmp_path: Path) -> None:
@@ -244,7 +262,7 @@ async def test_lease_that_ran_out_can_be_extended_while_nobody_has_taken_it() ->
 
     assert await queue.receive(1, lease=LEASE) == []
     await queue.complete(delivery)
-    assert await queue.depth() == 0
+    assert (await queue.look(0)).messages == 0
     await stack.close()
 
 

@@ -96,7 +96,7 @@ async def test_completion_on_a_connection_that_breaks_is_applied_once(
         await queue.complete(held)
 
     assert broker.counts["completed"] == 1
-    assert await queue.depth() == 0
+    assert (await queue.look(0)).messages == 0
 
 
 @pytest.mark.usefixtures("is_impatient")
@@ -112,7 +112,7 @@ async def test_completion_that_nobody_answers_is_a_lost_reply_and_the_next_call_
         await queue.complete(first)
     await queue.complete(second)
 
-    assert await queue.depth() == (0 if silence is LOSE_REPLY else 1)
+    assert (await queue.look(0)).messages == (0 if silence is LOSE_REPLY else 1)
 
 
 @CUTS
@@ -143,7 +143,7 @@ async def test_what_was_received_before_the_connection_broke_can_be_renewed_and_
     await asyncio.gather(queue.complete(a), queue.complete(b))
     await queue.release(c, b"c again")
     assert (await one(queue)).body == b"c again"
-    assert await queue.depth() == 1
+    assert (await queue.look(0)).messages == 1
 
 
 async def test_receiver_that_waits_goes_on_after_its_connection_broke(broker: Broker, queue: ServiceBusQueue) -> None:
@@ -181,7 +181,7 @@ async def test_service_that_restarts_is_unreachable_meanwhile_and_keeps_everythi
     held = await queue.extend(held, lease=LEASE)
     assert (await one(queue)).body == b"waits"
     await queue.complete(held)
-    assert await queue.depth() == 1
+    assert (await queue.look(0)).messages == 1
 
 
 @CUTS
@@ -265,7 +265,7 @@ async def test_link_that_has_asked_much_is_replaced_before_the_sdk_waits_in_vain
 
     assert broker.counts["renewed"] == 10
     assert broker.counts["connections"] == 2 + 2
-    assert await queue.depth() == 0
+    assert (await queue.look(0)).messages == 0
 
 
 async def test_message_for_somebody_who_has_stopped_asking_goes_to_another_and_counts_as_never_delivered(
@@ -334,7 +334,7 @@ async def test_message_given_up_by_the_broker_is_in_the_queue_of_dead_letters_wi
     assert (letter.body, letter.message_id) == (b"ticket", first.message_id)
     assert letter.dead_reason.startswith("MaxDeliveryCountExceeded")
     await dead.complete(letter)
-    assert await dead.depth() == 0
+    assert (await dead.look(0)).messages == 0
     await dead.close()
 
 

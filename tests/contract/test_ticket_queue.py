@@ -11,9 +11,11 @@ from datetime import timedelta
 
 import pytest
 
-from jobq.core.ports import Delivery, Stack, TicketQueue
+from jobq.core.ports import Backlog, Delivery, Stack, TicketQueue
 from jobq.errors import LeaseLost, TooLarge
+from tests.broker.clock import MovedClock
 from tests.contract.conftest import QUEUES
+from tests.until import until
 
 pytestmark = pytest.mark.parametrize("stack", QUEUES, indirect=True)
 
@@ -36,7 +38,7 @@ async def _one(queue: TicketQueue, lease: timedelta = LEASE) -> Delivery:
 
 async def test_queue_that_nobody_has_used_is_empty(queue: TicketQueue) -> None:
     assert await queue.receive(1, lease=LEASE) == []
-    assert await queue.depth() == 0
+    assert (await queue.look(0)).messages == 0
 
 
 async def test_message_that_was_sent_is_received_once(queue: TicketQueue) -> None:
@@ -52,7 +54,7 @@ async def test_message_that_was_sent_is_received_once(queue: TicketQueue) -> Non
 async def test_sending_nothing_is_fine(queue: TicketQueue) -> None:
     await queue.send([])
 
-    assert await queue.depth() == 0
+    assert (await queue.look(0)).messages == 0
 
 
 async def test_receive_answers_at_most_as_many_as_asked_for(queue: TicketQueue) -> None:
@@ -132,7 +134,7 @@ async def test_delayed_message_is_hidden_until_its_time_and_counted(queue: Ticke
     await queue.send([b"later"], delay=2 * SHORT)
 
     assert await queue.receive(1, lease=LEASE) == []
-    assert await queue.depth() == 1
+    assert (await queue.look(0)).messages == 1
     [delivery] = await receive_after(2 * SHORT, queue, lease=LEASE)
     assert (delivery.body, delivery.number) == (b"later", 1)
 
@@ -152,7 +154,7 @@ async def test_longest_delay_and_longest_lease_are_accepted(queue: TicketQueue) 
     await queue.release(delivery, b"again", delay=queue.limits.max_delay)
 
     assert await queue.receive(1, lease=LEASE) == []
-    assert await queue.depth() == 2
+    assert (await queue.look(0)).messages == 2
 
 
 async def test_message_whose_lease_ran_out_comes_again_as_the_same_with_a_higher_number(
@@ -187,7 +189,7 @@ async def test_extended_message_stays_hidden_and_can_be_completed(queue: TicketQ
     assert (held.body, held.number) == (b"held", 1)
     held = await queue.extend(held, lease=LEASE)
     await queue.complete(held)
-    assert await queue.depth() == 2
+    assert (await queue.look(0)).messages == 2
 
 
 async def test_extension_lasts_from_now_as_long_as_it_says(queue: TicketQueue, receive_after: Receive) -> None:
@@ -207,7 +209,7 @@ async def test_completed_message_is_gone_and_completing_it_again_is_fine(queue: 
     await queue.complete(delivery)
     await queue.complete(delivery)
 
-    assert await queue.depth() == 0
+    assert (await queue.look(0)).messages == 0
     assert await queue.receive(1, lease=LEASE) == []
 
 
@@ -219,7 +221,7 @@ async def test_released_message_comes_back_with_new_content(queue: TicketQueue) 
 
     second = await _one(queue)
     assert second.body == b"new"
-    assert await queue.depth() == 1
+    assert (await queue.look(0)).messages == 1
 
 
 async def test_message_given_back_as_it_came_stays_the_same_message(queue: TicketQueue) -> None:
@@ -283,9 +285,9 @@ async def test_nothing_can_be_done_with_a_message_that_another_received(
         await queue.complete(stale)
 
     held = await queue.extend(held, lease=LEASE)
-    assert await queue.depth() == 1
+    assert (await queue.look(0)).messages == 1
     await queue.complete(held)
-    assert await queue.depth() == 0
+    assert (await queue.look(0)).messages == 0
 
 
 async def test_concurrent_receivers_never_get_the_same_message(stack: Stack, name: str) -> None:
@@ -307,9 +309,49 @@ async def test_concurrent_sends_are_all_stored(queue: TicketQueue) -> None:
     assert bodies == {b"%d-%d" % (i, j) for i in range(6) for j in range(10)}
 
 
-async def test_depth_counts_waiting_held_and_delayed_messages(queue: TicketQueue) -> None:
+async def test_look_counts_waiting_held_and_delayed_messages(queue: TicketQueue) -> None:
     await queue.send([b"waiting", b"held"])
     await queue.send([b"delayed"], delay=LEASE)
     await _one(queue)
 
-    assert await queue.depth() == 3
+    assert (await queue.look(0)).messages == 3
+
+
+async def test_look_shows_what_waits_and_leaves_it_to_whoever_receives(queue: TicketQueue) -> None:
+    await queue.send([b"later"], delay=LEASE)
+    await queue.send([b"a", b"<&>\xc3\xa9"])
+
+    backlog = await queue.look(5)
+
+    assert sorted(waiting.body for waiting in backlog.first) == [b"<&>\xc3\xa9", b"a"]
+    assert [delivery.number for delivery in await _drain(queue)] == [1, 1]
+
+
+async def test_look_shows_at_most_as_many_as_asked_for_those_first_in_line(queue: TicketQueue) -> None:
+    await queue.send([b"later"] * 3, delay=LEASE)
+    await queue.send([b"%03d" % i for i in range(queue.limits.max_receive + 10)])
+
+    counted, some = await queue.look(0), await queue.look(3)
+    many = await queue.look(queue.limits.max_receive + 5)
+
+    assert counted.first == ()
+    assert [waiting.body for waiting in some.first] == [b"000", b"001", b"002"] or not queue.limits.keeps_order
+    assert (len(some.first), len(many.first)) == (3, queue.limits.max_receive)
+    assert some.messages == counted.messages == queue.limits.max_receive + 13
+
+
+async def test_look_tells_how_long_a_message_has_waited(queue: TicketQueue, clock: MovedClock) -> None:
+    await queue.send([b"body"])
+    before = (await queue.look(1)).first[0].age
+
+    clock.move(2 * SHORT)
+
+    async def has_aged() -> bool:
+        return (await queue.look(1)).first[0].age >= 2 * SHORT
+
+    assert timedelta(0) <= before < LEASE
+    await until(has_aged)
+
+
+async def test_look_at_a_queue_that_nobody_has_used_shows_nothing(queue: TicketQueue) -> None:
+    assert await queue.look(5) == Backlog(0)

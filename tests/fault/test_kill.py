@@ -43,7 +43,7 @@ async def test_job_whose_worker_is_killed_is_taken_over_and_the_loss_counted_onc
     done = await jobs(realm, ids)
     assert lines_of(ran) == ["1", "2"]
     assert [(job.attempt, job.tries) for job in done] == [(2, {"lost": 1}), *[(1, {})] * 4]
-    assert await realm.queue("0").depth() == 0
+    assert (await realm.queue("0").look(0)).messages == 0
     await assert_counts_equal_rows(realm)
 
 

@@ -53,7 +53,7 @@ async def test_ctrl_c_puts_the_job_back_and_ends_with_130(realm: Realm, processe
     assert await exit_code(worker) == 130
     (job,) = await jobs(realm, ids)
     assert (job.state.value, job.tries) == ("queued", {"preempted": 1})
-    assert await realm.queue("0").depth() == 1
+    assert (await realm.queue("0").look(0)).messages == 1
 
 
 @only_local

@@ -78,7 +78,7 @@ async def go_on(world: World, *, lanes: tuple[str, ...] = ("0", "1"), sweeps: bo
         if sweeps:
             await sweep(worker.realm)
         received = sum([await worker.work(lane, limit=32) for lane in lanes])
-        left = sum([await world.queue(lane).depth() for lane in lanes])
+        left = sum([(await world.queue(lane).look(0)).messages for lane in lanes])
         if not received and not left and (not sweeps or not await outbox_rows(world.realm)):
             return worker
     raise AssertionError("the realm does not come to rest")

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from jobq.core.ports import NO_DELAY, BlobStore, Change, Delivery, Row, Stack, Table, TicketQueue
+from jobq.core.ports import NO_DELAY, Backlog, BlobStore, Change, Delivery, Row, Stack, Table, TicketQueue
 from jobq.errors import JobqError, LeaseLost, ReplyLost, Unreachable
 
 
@@ -165,9 +165,9 @@ class _Queue:
     async def release(self, delivery: Delivery, body: bytes, *, delay: timedelta = NO_DELAY) -> None:
         await self._faulty.write("queue.release", lambda: self._queue.release(delivery, body, delay=delay))
 
-    async def depth(self) -> int:
-        depth: int = await self._faulty.read("queue.depth", self._queue.depth)
-        return depth
+    async def look(self, limit: int) -> Backlog:
+        backlog: Backlog = await self._faulty.read("queue.look", lambda: self._queue.look(limit))
+        return backlog
 
 
 class _Blobs:

@@ -62,7 +62,7 @@ async def test_job_runs_from_push_to_its_end_in_few_transactions() -> None:
 
     assert meter == {"queue.receive": 1, "table.commit": 2, "queue.complete": 1}
     assert await world.state("b-1") is JobState.SUCCEEDED
-    assert await world.queue().depth() == 0
+    assert (await world.queue().look(0)).messages == 0
 
 
 async def test_chunk_costs_one_claim_and_one_completion() -> None:
@@ -100,7 +100,7 @@ async def test_chunk_of_any_size_is_claimed_and_split(count: int) -> None:
 
     assert await try_to_take(world) is None
 
-    assert await world.queue().depth() == count
+    assert (await world.queue().look(0)).messages == count
     assert await outbox_rows(world.realm) == 0
     healthy = await go_on(world)
     assert healthy.started == dict.fromkeys(ids, 1)
@@ -126,7 +126,7 @@ async def test_retried_job_waits_for_its_backoff_in_its_own_message() -> None:
     assert await worker.work() == 0
     world.clock.move(by=2 * SECOND)
     assert await worker.work() == 1
-    assert await world.queue().depth() == 1
+    assert (await world.queue().look(0)).messages == 1
 
 
 async def test_job_fails_after_its_retries_and_keeps_the_last_lines() -> None:
@@ -193,7 +193,7 @@ async def test_duplicate_ticket_of_a_running_job_is_dropped() -> None:
     await take(world)
 
     assert await try_to_take(world) is None
-    assert await world.queue().depth() == 1
+    assert (await world.queue().look(0)).messages == 1
 
 
 @pytest.mark.parametrize("outcome", [OK, FAILED])
@@ -207,7 +207,7 @@ async def test_ticket_of_an_ended_job_is_dropped(outcome: Outcome) -> None:
 
     assert await worker.work() == 2
     assert worker.started["b-1"] == 1
-    assert await world.queue().depth() == 0
+    assert (await world.queue().look(0)).messages == 0
 
 
 async def test_duplicate_cannot_bypass_the_backoff() -> None:
@@ -249,7 +249,7 @@ async def test_claim_that_comes_after_a_take_over_leaves_silently() -> None:
 
     assert await claim(world.realm, "0", slow, worker="slow") is None
     assert (await world.job("b-1")).tries == {}
-    assert await world.queue().depth() == 1
+    assert (await world.queue().look(0)).messages == 1
 
 
 async def test_slow_claim_for_a_removed_job_does_not_take_its_successor() -> None:
@@ -278,7 +278,7 @@ async def test_crash_limit_ends_a_job_that_kills_its_workers() -> None:
 
     job = await world.job("b-1")
     assert (job.state, job.reason, job.tries) == (JobState.FAILED, Reason.LOST, {Reason.LOST: 3})
-    assert await world.queue().depth() == 0
+    assert (await world.queue().look(0)).messages == 0
     await assert_counts_equal_rows(world.realm)
 
 
@@ -303,7 +303,7 @@ async def test_lost_chunk_is_split_and_counts_nobodys_loss() -> None:
 
     assert await try_to_take(world) is None
 
-    assert await world.queue().depth() == 2
+    assert (await world.queue().look(0)).messages == 2
     jobs = await assert_counts_equal_rows(world.realm)
     assert sorted(job.state for job in jobs.values()) == ["queued", "queued", "succeeded"]
     assert all(not job.tries for job in jobs.values())
@@ -333,7 +333,7 @@ async def test_jobs_given_back_have_not_been_tried() -> None:
 
     jobs = [await world.job(job_id) for job_id in CHUNK[1:]]
     assert [(job.state, job.attempt, job.tries) for job in jobs] == [(JobState.QUEUED, 0, {})] * 2
-    assert await world.queue().depth() == 2
+    assert (await world.queue().look(0)).messages == 2
     assert await outbox_rows(world.realm) == 0
 
 
@@ -470,7 +470,7 @@ async def test_renewed_lease_keeps_the_job() -> None:
     assert await Worker(world, world.process()).work() == 0
     assert await finish(world.realm, held, held.jobs[0], OK)
     await settle(held)
-    assert await world.queue().depth() == 0
+    assert (await world.queue().look(0)).messages == 0
 
 
 async def test_renewal_whose_reply_was_lost_is_a_lost_lease() -> None:

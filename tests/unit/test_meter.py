@@ -38,7 +38,7 @@ async def test_each_call_of_each_port_counts_one(stack: Stack, meter: Meter) -> 
     first = await queue.extend(first, lease=LEASE)
     await queue.complete(first)
     await queue.release(second, b"3")
-    await queue.depth()
+    await queue.look(0)
     await stack.blobs.put("a", b"")
     await stack.blobs.get("a")
     await stack.blobs.append("b", b"")
@@ -47,7 +47,7 @@ async def test_each_call_of_each_port_counts_one(stack: Stack, meter: Meter) -> 
 
     calls = {
         "table": ["commit", "get", "scan"],
-        "queue": ["send", "receive", "extend", "complete", "release", "depth"],
+        "queue": ["send", "receive", "extend", "complete", "release", "look"],
         "blob": ["put", "get", "append", "list", "delete"],
     }
     assert meter == {f"{port}.{call}": 1 for port, names in calls.items() for call in names}
@@ -64,7 +64,7 @@ async def test_answers_pass_through_unchanged(stack: Stack) -> None:
 
     assert (row.etag, row.values) == (etag, {"n": 1})
     assert await queue.receive(1, lease=LEASE) == []
-    assert await queue.depth() == 1
+    assert (await queue.look(0)).messages == 1
     assert await stack.blobs.get("log", start=1) == b"bc"
     assert stack.address == "memory:"
 
@@ -86,6 +86,14 @@ async def test_send_counts_the_requests_its_bodies_travel_in(stack: Stack, meter
     assert meter["queue.send"] == 1
     await queue.send([b""] * (queue.limits.max_send + 1))
     assert meter["queue.send"] == 3
+
+
+async def test_look_at_messages_counts_one_more_than_counting_them(stack: Stack, meter: Meter) -> None:
+    await stack.queue("q").look(0)
+    assert meter["queue.look"] == 1
+
+    await stack.queue("q").look(5)
+    assert meter["queue.look"] == 3
 
 
 async def test_scan_counts_one_for_each_thousand_rows_and_at_least_one(stack: Stack, meter: Meter) -> None:

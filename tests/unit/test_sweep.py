@@ -31,12 +31,12 @@ async def test_abandoned_outbox_row_is_sent_after_a_while() -> None:
     world = World()
     await dead_push(world, new_job("b-1", lanes=("0", "1")))
     assert (await sweep(world.realm)).outbox_rows == 1
-    assert await world.queue().depth() == 0
+    assert (await world.queue().look(0)).messages == 0
 
     world.clock.move(by=PATIENCE)
     assert (await sweep(world.realm)).outbox_rows == 1
 
-    assert [await world.queue(lane).depth() for lane in ("0", "1")] == [1, 1]
+    assert [(await world.queue(lane).look(0)).messages for lane in ("0", "1")] == [1, 1]
     assert await outbox_rows(world.realm) == 0
     assert (await sweep(world.realm)).is_clean
 
@@ -59,13 +59,13 @@ async def test_lane_without_a_queue_holds_up_no_other_and_the_rest_of_the_sweep(
             await sweep(realm)
 
     # Then all that can be sent is sent, once, and all else is done
-    assert [await world.queue(lane).depth() for lane in ("0", "9")] == [19, 0]
+    assert [(await world.queue(lane).look(0)).messages for lane in ("0", "9")] == [19, 0]
     assert await worker_rows(realm) == []
 
     # And what could not be sent is sent when there is a queue
     stack.missing.clear()
     await sweep(realm)
-    assert [await world.queue(lane).depth() for lane in ("0", "9")] == [20, 20]
+    assert [(await world.queue(lane).look(0)).messages for lane in ("0", "9")] == [20, 20]
     assert await outbox_rows(realm) == 0
 
 
@@ -76,7 +76,7 @@ async def test_repair_leaves_the_rows_of_the_push_that_asks() -> None:
     push = row.key.rpartition("~")[2][:8]
 
     assert await repair(world.realm, shard_of("b-1"), patience=NO_DELAY, but=push) == 1
-    assert await world.queue().depth() == 0
+    assert (await world.queue().look(0)).messages == 0
 
 
 async def test_chunk_of_an_abandoned_push_is_sent_as_a_chunk() -> None:
@@ -87,7 +87,7 @@ async def test_chunk_of_an_abandoned_push_is_sent_as_a_chunk() -> None:
 
     await repair_all(world.realm)
 
-    assert await world.queue().depth() < 39 / 2
+    assert (await world.queue().look(0)).messages < 39 / 2
     healthy = await go_on(world)
     assert healthy.started == {job.id: 1 for job in jobs}
 

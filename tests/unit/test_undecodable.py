@@ -54,10 +54,10 @@ async def test_message_is_kept_byte_for_byte_after_three_deliveries(body: bytes)
     await world.queue().send([body])
 
     await deliver(world, DELIVERIES - 1)
-    assert await world.queue().depth() == 1
+    assert (await world.queue().look(0)).messages == 1
     await deliver(world, 1)
 
-    assert await world.queue().depth() == 0
+    assert (await world.queue().look(0)).messages == 0
     [job] = [job async for job in each_job(world.realm, Filter(state=JobState.FAILED))]
     assert (job.reason, job.id.startswith("undecodable-0-")) == (Reason.UNDECODABLE, True)
     assert len(job.message) < 1000
@@ -84,12 +84,12 @@ async def test_kept_message_is_counted_once_though_its_completion_was_lost() -> 
     worker = Worker(world, world.process(stack))
     stack.break_next(Fault.REQUEST_LOST, skip=3)
     await worker.work()
-    assert await world.queue().depth() == 1
+    assert (await world.queue().look(0)).messages == 1
     world.clock.move(by=timedelta(minutes=11))
 
     await deliver(world, 1)
 
-    assert await world.queue().depth() == 0
+    assert (await world.queue().look(0)).messages == 0
     assert (await realm_status(world.realm)).realm.counts.total == 1
 
 

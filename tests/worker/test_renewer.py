@@ -12,7 +12,7 @@ from typing import Any
 
 from jobq.adapters.sqlite_queue import LIMITS
 from jobq.core.lease import TicketLease
-from jobq.core.ports import NO_DELAY, Delivery
+from jobq.core.ports import NO_DELAY, Backlog, Delivery
 from jobq.errors import LeaseLost, Unreachable
 from jobq.worker.renewer import Renewer
 from tests.until import until
@@ -53,7 +53,7 @@ class FakeQueue:
     async def release(self, delivery: Delivery, body: bytes, *, delay: timedelta = NO_DELAY) -> None:
         raise NotImplementedError
 
-    async def depth(self) -> int:
+    async def look(self, limit: int) -> Backlog:
         raise NotImplementedError
 
 

@@ -74,7 +74,7 @@ async def test_message_that_nobody_can_read_is_kept_byte_for_byte_and_stops_nobo
     assert {job.reason for job in kept} == {"undecodable"}
     assert sorted([await read_log(realm, job) for job in kept]) == sorted(GARBAGE)
     assert await states(realm, late) == ["succeeded"]
-    assert await realm.queue("0").depth() == 0
+    assert (await realm.queue("0").look(0)).messages == 0
     await assert_counts_equal_rows(realm)
 
 
@@ -190,7 +190,7 @@ class TroubledQueue:
     def __init__(self, stack: TroubledStack, queue: TicketQueue, error: Exception, *, is_troubled: bool) -> None:
         self.limits = queue.limits
         self.send, self.extend, self.complete = queue.send, queue.extend, queue.complete
-        self.release, self.depth = queue.release, queue.depth
+        self.release, self.look = queue.release, queue.look
         self._stack, self._queue, self._error, self._is_troubled = stack, queue, error, is_troubled
 
     async def receive(self, limit: int, *, lease: timedelta, wait: timedelta = NO_DELAY) -> list[Delivery]:

@@ -33,7 +33,7 @@ async def test_worker_runs_what_is_there_and_ends(realm: Realm) -> None:
     assert await states(realm, ids) == ["succeeded"] * 9 + ["failed"]
     await assert_counts_equal_rows(realm)
     assert await outbox_rows(realm) == 0
-    assert await realm.queue("0").depth() == 0
+    assert (await realm.queue("0").look(0)).messages == 0
     assert await live_workers(realm) == []
 
 
@@ -115,7 +115,7 @@ async def test_job_in_two_lanes_runs_once(realm: Realm, tmp_path: Path) -> None:
 
     assert (tmp_path / "ran").read_text() == "x\n"
     assert await states(realm, ids) == ["succeeded"]
-    assert await realm.queue("5").depth() == 0
+    assert (await realm.queue("5").look(0)).messages == 0
 
 
 @everywhere
@@ -126,7 +126,7 @@ async def test_chunks_run_every_job_once(realm: Realm, tmp_path: Path) -> None:
 
     assert sorted((tmp_path / "ran").read_text().split()) == sorted(ids)
     assert await states(realm, ids) == ["succeeded"] * 60
-    assert await realm.queue("0").depth() == 0
+    assert (await realm.queue("0").look(0)).messages == 0
     await assert_counts_equal_rows(realm)
 
 
@@ -187,7 +187,7 @@ async def test_time_limit_puts_jobs_back_uncounted(realm: Realm) -> None:
     (job,) = await jobs(realm, [job_id])
     assert time.monotonic() - started < 30
     assert (job.state.value, job.failures, job.tries) == ("queued", 0, {"preempted": 1})
-    assert await realm.queue("0").depth() == 1
+    assert (await realm.queue("0").look(0)).messages == 1
 
 
 @everywhere

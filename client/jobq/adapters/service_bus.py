@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from azure.servicebus import ServiceBusReceivedMessage
+from azure.servicebus import ServiceBusMessageState, ServiceBusReceivedMessage
 from azure.servicebus.amqp import AmqpMessageBodyType
 
 from jobq.adapters.service_bus_client import DEAD_LETTERS, BusClient
 from jobq.adapters.service_bus_intake import Intake
 from jobq.adapters.service_bus_receiver import BusReceiver
 from jobq.adapters.service_bus_sender import DELIVERIES, BusSender
-from jobq.core.ports import NO_DELAY, Delivery, QueueLimits
+from jobq.core.ports import NO_DELAY, Backlog, Delivery, QueueLimits, Waiting
 from jobq.errors import BadInput, TooLarge
 
 LIMITS = QueueLimits(
@@ -30,7 +30,8 @@ LIMITS = QueueLimits(
 )
 SHORTEST_LEASE = timedelta(seconds=1)
 """Of a lock that has run out already by this machine's clock, which is ahead then: so it is renewed all the time."""
-MOST_COUNTED = 10_000
+MOST_SEEN = 10_000
+"""Messages that one look goes through: so many stand for more, too."""
 
 
 class ServiceBusQueue:
@@ -82,9 +83,20 @@ class ServiceBusQueue:
         await self._sender.send([body], delay=delay, deliveries=delivery.number)
         await self._receiver.complete(delivery.receipt)
 
-    async def depth(self) -> int:
-        """By looking through the queue: MOST_COUNTED stands for that and more."""
-        return await self._receiver.count(MOST_COUNTED)
+    async def look(self, limit: int) -> Backlog:
+        """By looking through the queue: as far as it takes to see `limit`, or to count, but no further than MOST_SEEN.
+
+        The broker shows locked messages, too, and does not tell them from others.
+        """
+        number, seen, first, after = min(limit, LIMITS.max_receive), 0, list[ServiceBusReceivedMessage](), 0
+        while seen < MOST_SEEN and not 0 < number <= len(first):
+            page = await self._receiver.peek(after)
+            if not page:
+                break
+            seen, after = seen + len(page), page[-1].sequence_number or 0
+            if number:
+                first += [message for message in page if message.state is ServiceBusMessageState.ACTIVE]
+        return Backlog(seen, tuple(self._waiting(message) for message in first[:number]))
 
     async def close(self) -> None:
         """What is held here comes back when its lock has run out, what was on its way at once."""
@@ -103,6 +115,11 @@ class ServiceBusQueue:
             lease=self._left(locked_until.timestamp()) if locked_until else SHORTEST_LEASE,
             dead_reason=": ".join(filter(None, (message.dead_letter_reason, message.dead_letter_error_description))),
         )
+
+    def _waiting(self, message: ServiceBusReceivedMessage) -> Waiting:
+        sent_at = message.enqueued_time_utc
+        age = timedelta(seconds=self._client.clock() - sent_at.timestamp()) if sent_at else NO_DELAY
+        return Waiting(_body(message), max(NO_DELAY, age))
 
     def _left(self, locked_until: float) -> timedelta:
         """Of a lock. Clocks may differ: it is never over the longest lock there is, so one that is behind does no harm

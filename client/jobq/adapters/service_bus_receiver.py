@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import TypeVar
 
 from azure.core.exceptions import AzureError
@@ -122,19 +121,12 @@ class BusReceiver:
         """Raises LeaseLost for a message that was settled, or whose lock was lost, as far as is known here."""
         self._message(token, self._call(what))
 
-    async def count(self, most: int) -> int:
-        """How many messages there are, locked and scheduled ones included, by looking through them; at most `most`."""
+    async def peek(self, after: int) -> list[ServiceBusReceivedMessage]:
+        """Some of the messages after that sequence number, locked and scheduled ones included; none at the end."""
         call = self._call(f"look through queue {self._queue}")
-        found, after = 0, 0
         async with self._turn:
-            while found < most:
-                peek = partial(_peek, after=after)
-                await self._count_request()
-                page = await self._run(call, peek)
-                if not page:
-                    break
-                found, after = found + len(page), page[-1].sequence_number or 0
-        return min(found, most)
+            await self._count_request()
+            return await self._run(call, lambda link: link.peek_messages(PEEK_AT_ONCE, sequence_number=after + 1))
 
     async def close(self) -> None:
         async with self._turn:
@@ -207,10 +199,6 @@ class BusReceiver:
         with suppress(AzureError, OSError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await link.close()
-
-
-async def _peek(link: ServiceBusReceiver, *, after: int) -> list[ServiceBusReceivedMessage]:
-    return await link.peek_messages(PEEK_AT_ONCE, sequence_number=after + 1)
 
 
 async def _drain(link: ServiceBusReceiver) -> None:

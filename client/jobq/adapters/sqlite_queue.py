@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from jobq.adapters.sqlite_store import SqliteStore, next_version
-from jobq.core.ports import NO_DELAY, Delivery, QueueLimits
+from jobq.core.ports import NO_DELAY, Backlog, Delivery, QueueLimits, Waiting
 from jobq.errors import BadInput, LeaseLost, TooLarge
 
 LIMITS = QueueLimits(
@@ -41,9 +41,9 @@ class SqliteQueue:
 
     async def send(self, bodies: Sequence[bytes], *, delay: timedelta = NO_DELAY) -> None:
         _check_bodies(bodies)
-        visible_at = self._visible_after(delay)
+        visible_at, due_at = self._visible_after(delay), self._store.clock() + delay.total_seconds()
         for start in range(0, len(bodies), LIMITS.max_send):
-            await self._store.transact(_send, self._name, bodies[start : start + LIMITS.max_send], visible_at)
+            await self._store.transact(_send, self._name, bodies[start : start + LIMITS.max_send], visible_at, due_at)
 
     async def receive(self, limit: int, *, lease: timedelta, wait: timedelta = NO_DELAY) -> list[Delivery]:
         now, until = self._store.clock(), self._held_until(lease)
@@ -61,10 +61,14 @@ class SqliteQueue:
 
     async def release(self, delivery: Delivery, body: bytes, *, delay: timedelta = NO_DELAY) -> None:
         _check_bodies([body])
-        await self._store.transact(_release, delivery, body, self._visible_after(delay))
+        due_at = self._store.clock() + delay.total_seconds()
+        await self._store.transact(_release, delivery, body, self._visible_after(delay), due_at)
 
-    async def depth(self) -> int:
-        return await self._store.run(_depth, self._name)
+    async def look(self, limit: int) -> Backlog:
+        now = self._store.clock()
+        count, ready = await self._store.run(_look, self._name, min(limit, LIMITS.max_receive), now)
+        first = [Waiting(body, timedelta(seconds=max(0.0, now - due_at))) for body, due_at in ready]
+        return Backlog(count, tuple(first))
 
     def _receive(self, db: sqlite3.Connection, limit: int, now: float, until: float) -> list[_Message]:
         if not _any_visible(db, self._name, now):
@@ -91,11 +95,12 @@ def _check_bodies(bodies: Sequence[bytes]) -> None:
         raise TooLarge(f"a ticket of {longest} bytes; the queue takes at most {LIMITS.max_body_bytes}")
 
 
-def _send(db: sqlite3.Connection, queue: str, bodies: Sequence[bytes], visible_at: float) -> None:
+def _send(db: sqlite3.Connection, queue: str, bodies: Sequence[bytes], visible_at: float, due_at: float) -> None:
     first = next_version(db, len(bodies))
-    rows = [(n, queue, visible_at, n, bytes(body)) for n, body in enumerate(bodies, first)]
+    rows = [(n, queue, visible_at, n, bytes(body), due_at) for n, body in enumerate(bodies, first)]
     db.executemany(
-        "INSERT INTO message (id, queue, visible_at, position, number, receipt, body) VALUES (?, ?, ?, ?, 0, 0, ?)",
+        "INSERT INTO message (id, queue, visible_at, position, number, receipt, body, due_at)"
+        " VALUES (?, ?, ?, ?, 0, 0, ?, ?)",
         rows,
     )
 
@@ -133,17 +138,20 @@ def _complete(db: sqlite3.Connection, delivery: Delivery) -> None:
         raise _lost(delivery)
 
 
-def _release(db: sqlite3.Connection, delivery: Delivery, body: bytes, visible_at: float) -> None:
+def _release(db: sqlite3.Connection, delivery: Delivery, body: bytes, visible_at: float, due_at: float) -> None:
     update = (
-        "UPDATE message SET visible_at = ?, position = ?, receipt = receipt + 1, body = ? WHERE id = ? AND receipt = ?"
+        "UPDATE message SET visible_at = ?, position = ?, receipt = receipt + 1, body = ?, due_at = ?"
+        " WHERE id = ? AND receipt = ?"
     )
-    if not db.execute(update, (visible_at, next_version(db), body, *_held(delivery))).rowcount:
+    if not db.execute(update, (visible_at, next_version(db), body, due_at, *_held(delivery))).rowcount:
         raise _lost(delivery)
 
 
-def _depth(db: sqlite3.Connection, queue: str) -> int:
+def _look(db: sqlite3.Connection, queue: str, limit: int, now: float) -> tuple[int, list[tuple[bytes, float]]]:
     (count,) = db.execute("SELECT count(*) FROM message WHERE queue = ?", (queue,)).fetchone()
-    return int(count)
+    # The order of the index, so that the cost does not grow: one whose lease ran out comes after those never held.
+    query = "SELECT body, due_at FROM message WHERE queue = ? AND visible_at <= ? ORDER BY visible_at, position LIMIT ?"
+    return int(count), db.execute(query, (queue, now, limit)).fetchall()
 
 
 def _held(delivery: Delivery) -> tuple[int, int]:

@@ -17,7 +17,7 @@ MEMORY = ":memory:"
 BUSY_SECONDS = 30.0
 """How long a call waits for another process's transaction (each takes milliseconds) before it raises Unreachable."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = (
     "CREATE TABLE version (last INTEGER NOT NULL)",
     "INSERT INTO version VALUES (0)",
@@ -25,9 +25,16 @@ SCHEMA = (
     "CREATE TABLE entity (partition TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, data TEXT NOT NULL,"
     " PRIMARY KEY (partition, key)) WITHOUT ROWID",
     # visible_at: 0 once it may be received, else the second from which on it may be. receipt: raised by each holder.
+    # due_at: the second from which on it could be received first, since it was sent or put back.
     "CREATE TABLE message (id INTEGER PRIMARY KEY, queue TEXT NOT NULL, visible_at REAL NOT NULL,"
-    " position INTEGER NOT NULL, number INTEGER NOT NULL, receipt INTEGER NOT NULL, body BLOB NOT NULL)",
+    " position INTEGER NOT NULL, number INTEGER NOT NULL, receipt INTEGER NOT NULL, body BLOB NOT NULL,"
+    " due_at REAL NOT NULL DEFAULT 0)",
     "CREATE INDEX message_order ON message (queue, visible_at, position)",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+FROM_VERSION_1 = (
+    "ALTER TABLE message ADD COLUMN due_at REAL NOT NULL DEFAULT 0",
+    "UPDATE message SET due_at = strftime('%s', 'now')",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
@@ -120,9 +127,9 @@ def _prepare(db: sqlite3.Connection, synchronous: str) -> None:
     if _schema_version(db) == SCHEMA_VERSION:
         return
     db.execute("BEGIN IMMEDIATE")
-    if _schema_version(db) == 0:  # nobody has created it while we waited
-        for statement in SCHEMA:
-            db.execute(statement)
+    steps = {0: SCHEMA, 1: FROM_VERSION_1}  # none, if somebody else has done it while we waited
+    for statement in steps.get(_schema_version(db), ()):
+        db.execute(statement)
     db.execute("COMMIT")
     if (found := _schema_version(db)) != SCHEMA_VERSION:
         raise sqlite3.DatabaseError(f"its schema has version {found}, this jobq knows {SCHEMA_VERSION}")

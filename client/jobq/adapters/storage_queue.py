@@ -10,7 +10,8 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TypedDict
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -21,7 +22,7 @@ from azure.storage.queue import QueueMessage
 from jobq.adapters.azure_clients import AzureClients
 from jobq.adapters.azure_errors import Call, Refused
 from jobq.adapters.azure_pipeline import ClientPipeline
-from jobq.core.ports import NO_DELAY, Delivery, QueueLimits
+from jobq.core.ports import NO_DELAY, Backlog, Delivery, QueueLimits, Waiting
 from jobq.errors import LeaseLost, ReplyLost, TooLarge
 
 LIMITS = QueueLimits(
@@ -127,15 +128,19 @@ class StorageQueue:
         call = Call("queue", f"put back message {delivery.message_id} in queue {self._name}")
         await self._update(call, delivery, _text(body), _seconds(delay, LIMITS.max_delay))
 
-    async def depth(self) -> int:
-        call = Call("queue", f"count the messages of queue {self._name}", is_read=True)
+    async def look(self, limit: int) -> Backlog:
+        """The service shows messages that could be received now, and tells the time at which each was first sent."""
+        counting = Call("queue", f"count the messages of queue {self._name}", is_read=True)
+        peeking = Call("queue", f"look at the messages of queue {self._name}", is_read=True)
+        number = min(limit, LIMITS.max_receive)
         try:
-            properties = await self._clients.run(call, self._queue.get_queue_properties)
+            properties = await self._clients.run(counting, self._queue.get_queue_properties)
+            first = await self._clients.run(peeking, lambda: self._peek(number)) if number else []
         except Refused as refused:
             if refused.code != "QueueNotFound":
                 raise
-            return 0
-        return properties.approximate_message_count or 0
+            return Backlog(0)
+        return Backlog(properties.approximate_message_count or 0, tuple(first))
 
     async def _put(self, message: bytes, delay_seconds: int) -> None:
         call = Call("queue", f"put a message in queue {self._name}")
@@ -164,6 +169,19 @@ class StorageQueue:
             if error.response is None:
                 raise
             return _messages(error.response.text())
+
+    async def _peek(self, number: int) -> list[Waiting]:
+        now = datetime.now(UTC)
+        try:
+            messages = await self._queue.peek_messages(number)
+        except DecodeError as error:  # as in _page
+            if error.response is None:
+                raise
+            found = _children(error.response.text())
+            times = [(one.get("MessageText", ""), parsedate_to_datetime(one["InsertionTime"])) for one in found]
+        else:
+            times = [(message.content or "", message.inserted_on or now) for message in messages]
+        return [Waiting(_body(text), max(NO_DELAY, now - sent_at)) for text, sent_at in times]
 
     async def _update(self, call: Call, delivery: Delivery, text: str | None, seconds: int) -> str:
         """The new receipt."""
@@ -246,13 +264,16 @@ def _message(message: QueueMessage) -> _Message:
 
 
 def _messages(answer: str) -> list[_Message]:
+    return [_message_of(found) for found in _children(answer)]
+
+
+def _children(answer: str) -> list[dict[str, str]]:
     """The messages of an answer that is no XML because of forbidden characters, with others in their place."""
     tree = ElementTree.fromstring(_BAD_XML.sub("\ufffd", answer))  # noqa: S314 - expat expands no outside entities
-    return [_message_of(message) for message in tree.iter("QueueMessage")]
+    return [{child.tag: child.text or "" for child in message} for message in tree.iter("QueueMessage")]
 
 
-def _message_of(message: ElementTree.Element) -> _Message:
-    found = {child.tag: child.text or "" for child in message}
+def _message_of(found: dict[str, str]) -> _Message:
     return _Message(
         message_id=found["MessageId"],
         number=int(found["DequeueCount"]),

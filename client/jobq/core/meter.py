@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from jobq.core.ports import NO_DELAY, BlobStore, Change, Delivery, Row, Stack, Table, TicketQueue
+from jobq.core.ports import NO_DELAY, Backlog, BlobStore, Change, Delivery, Row, Stack, Table, TicketQueue
 
 ROWS_PER_SCAN = 1000
 """Rows in one answer of Azure Tables; a longer scan is several transactions."""
@@ -89,9 +89,9 @@ class _MeteredQueue:
         self._meter["queue.release"] += 1
         await self._queue.release(delivery, body, delay=delay)
 
-    async def depth(self) -> int:
-        self._meter["queue.depth"] += 1
-        return await self._queue.depth()
+    async def look(self, limit: int) -> Backlog:
+        self._meter["queue.look"] += 2 if limit else 1
+        return await self._queue.look(limit)
 
 
 class _MeteredBlobs:

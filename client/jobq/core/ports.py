@@ -140,6 +140,25 @@ class Delivery:
     """Why the broker gave it up, of a message in a queue of dead letters."""
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message that may be received now, as far as its queue can tell."""
+
+    body: bytes
+    age: timedelta
+    """How long it has been in the queue. Where a message that was put back is a new one, since then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is in a queue at a glance."""
+
+    messages: int
+    """About how many there are, held and delayed ones included; or as many of them as it took to see the first ones."""
+    first: tuple[Waiting, ...] = ()
+    """Those next in line."""
+
+
 class TicketQueue(Protocol):
     limits: QueueLimits
 
@@ -183,8 +202,11 @@ class TicketQueue(Protocol):
         """
         ...
 
-    async def depth(self) -> int:
-        """About how many messages there are, held and delayed ones included."""
+    async def look(self, limit: int) -> Backlog:
+        """How many messages there are, and up to `limit` (at most `limits.max_receive`) of those next in line.
+
+        Nothing is held or changed. With a limit of 0 they are only counted.
+        """
         ...
 
 

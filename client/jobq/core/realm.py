@@ -68,9 +68,9 @@ class Realm:
     async def find_all(self, job_ids: Iterable[str]) -> list[Job | None]:
         return await together(self.find(job_id) for job_id in job_ids)
 
-    def shard_scans(self, prefix: str) -> list[Coroutine[Any, Any, list[Row]]]:
-        """A read of all rows with the prefix, for each shard."""
-        return [scan_all(self, partition(self.name, shard), prefix) for shard in range(SHARDS)]
+    def shard_scans(self, prefix: str, *, after: str = "") -> list[Coroutine[Any, Any, list[Row]]]:
+        """A read of all rows with the prefix, for each shard, or of those after a key."""
+        return [scan_all(self, partition(self.name, shard), prefix, after=after) for shard in range(SHARDS)]
 
     async def lanes(self) -> list[str]:
         """The realm's lanes, lowest first; lane 0 if nothing was pushed yet."""
@@ -149,10 +149,10 @@ async def step(realm: Realm, before: Job | None, after: Job | None) -> Job | Non
     return replace(after, etag=etags[0]) if after else None
 
 
-async def scan_all(realm: Realm, where: str, prefix: str) -> list[Row]:
-    """Every row of a partition with the prefix, page by page."""
+async def scan_all(realm: Realm, where: str, prefix: str, *, after: str = "") -> list[Row]:
+    """Every row of a partition with the prefix, or of those after a key, page by page."""
     rows: list[Row] = []
-    page = await realm.stack.table.scan(where, prefix)
+    page = await realm.stack.table.scan(where, prefix, after=after)
     while page:
         rows += page
         if len(page) < 1000:

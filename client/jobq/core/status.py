@@ -28,7 +28,16 @@ class RealmStatus:
 
 async def realm_status(realm: Realm) -> RealmStatus:
     """The realm as a whole, and each of its lanes, tags and batches, by name."""
-    counted, workers = await _counters(realm, "count~")
+    return await _status_of(realm, *await _counters(realm, "count~"))
+
+
+async def status_without_batches(realm: Realm) -> tuple[RealmStatus, list[Row]]:
+    """The same for who asks often, at a cost that does not grow with the number of pushes; and the workers' rows."""
+    counted, workers = await _counters(realm, "count~", after=f"count~{lane_label('')}")
+    return await _status_of(realm, counted, workers), workers
+
+
+async def _status_of(realm: Realm, counted: dict[str, tuple[str, Counts]], workers: list[Row]) -> RealmStatus:
     running = running_by_label(workers, realm.now())
     tallies = {label: (name, Tally(counts, running[label])) for label, (name, counts) in counted.items()}
     lanes = _of_kind(tallies, "l")
@@ -78,9 +87,9 @@ async def _tally(realm: Realm, label: str) -> Tally:
     return Tally(counts, running_by_label(workers, realm.now())[label])
 
 
-async def _counters(realm: Realm, prefix: str) -> tuple[dict[str, tuple[str, Counts]], list[Row]]:
+async def _counters(realm: Realm, prefix: str, *, after: str = "") -> tuple[dict[str, tuple[str, Counts]], list[Row]]:
     """Name and counts of each label under the prefix, summed over shards and writers; and the workers' rows."""
-    *shards, workers = await together([*realm.shard_scans(prefix), worker_rows(realm)])
+    *shards, workers = await together([*realm.shard_scans(prefix, after=after), worker_rows(realm)])
     summed: dict[str, tuple[str, Counts]] = {}
     for row in (row for rows in shards for row in rows):
         label = row.key.split("~")[1]

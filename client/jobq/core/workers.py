@@ -181,8 +181,12 @@ async def live_workers(realm: Realm) -> list[WorkerView]:
 
 async def held_jobs(realm: Realm) -> set[str]:
     """Ids of the jobs that workers run, as far as these are believed, and of those that are checked out."""
-    believed = [row for row in await worker_rows(realm) if is_believed(row, realm.now())]
-    return {job_id for row in believed for job_id in _running(row)}
+    return running_ids(await worker_rows(realm), realm.now())
+
+
+def running_ids(rows: Sequence[Row], now: datetime) -> set[str]:
+    """The same, from the workers' rows."""
+    return {job_id for row in rows if is_believed(row, now) for job_id in _running(row)}
 
 
 def running_by_label(rows: Sequence[Row], now: datetime) -> Counter[str]:
@@ -195,7 +199,11 @@ def running_by_label(rows: Sequence[Row], now: datetime) -> Counter[str]:
 
 
 def is_believed(row: Row, now: datetime) -> bool:
-    return from_iso(str(row.values["expires_at"])) > now
+    return believed_until(row) > now
+
+
+def believed_until(row: Row) -> datetime:
+    return from_iso(str(row.values["expires_at"]))
 
 
 def is_live_worker(row: Row, now: datetime) -> bool:
@@ -206,7 +214,7 @@ async def forget_dead(realm: Realm) -> int:
     """Delete rows of workers that are long gone; how many."""
     now, gone = realm.now(), 0
     for row in await worker_rows(realm):
-        if from_iso(str(row.values["expires_at"])) + FORGET_AFTER < now:
+        if believed_until(row) + FORGET_AFTER < now:
             try:
                 await realm.stack.table.commit(workers_partition(realm.name), [delete(row.key, row.etag)])
                 gone += 1
