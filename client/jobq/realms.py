@@ -10,6 +10,7 @@ for job_id, (lane, data) in realms.test.pull(count=5).items():
 from __future__ import annotations
 
 import atexit
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -127,21 +128,24 @@ class Realms(Mapping[str, Realm]):
 
 def _with_realm(text: str) -> str:
     """The address of some realm of a place, whether or not it names one."""
-    if _names_realm(text.strip()):
-        return text
-    return f"{text.strip().rstrip('/')}/{_ANY}"
+    place = text.strip()
+    if _names_realm(place):
+        return place
+    if re.fullmatch(r"https?://[^/]+/*", place):  # as restq's users write a server
+        place = f"{place.rstrip('/')}/api"
+    return f"{place.rstrip('/')}/{_ANY}"
 
 
-def _names_realm(text: str) -> bool:
-    if text.startswith(("http://", "https://")):
-        return "/api/" in text.rstrip("/")
-    if not text.startswith("local:"):
-        return "/" in text.removeprefix("sb://").rstrip("/")
+def _names_realm(place: str) -> bool:
+    if place.startswith(("http://", "https://")):
+        return "/api/" in place.rstrip("/")
+    if not place.startswith("local:"):
+        return "/" in place.removeprefix("sb://").rstrip("/")
     from jobq.adapters.local import STORE_NAME
 
-    folder = Path(text.removeprefix("local:"))
+    folder = Path(place.removeprefix("local:"))
     try:
         realm_name(folder.name)
     except BadInput:
         return False
-    return not text.endswith("/") and not (folder / STORE_NAME).exists()
+    return not place.endswith("/") and not (folder / STORE_NAME).exists()

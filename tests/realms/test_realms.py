@@ -93,6 +93,7 @@ def test_without_a_place_it_says_how_to_name_one() -> None:
         ("http://host:7071/api", "http://host:7071/api"),
         ("http://host:7071/api/", "http://host:7071/api"),
         ("https://host/api/exp7", "https://host/api"),
+        ("http://localhost:8586/", "http://localhost:8586/api"),
         ("mystorage", "mystorage"),
         ("mystorage/exp7", "mystorage"),
         ("sb://bus", "sb://bus"),
@@ -119,7 +120,7 @@ def test_a_folder_that_holds_queues_is_no_realm() -> None:
 
 def test_a_url_without_api_is_refused_with_an_example() -> None:
     with pytest.raises(BadInput, match="https://host/api"):
-        Realms("http://localhost:8586/")
+        Realms("http://localhost:8586/jobs")
 
 
 def test_jobs_are_added_and_removed_over_several_realms(realms: Realms) -> None:
@@ -175,30 +176,34 @@ def test_refused_jobs_are_named_and_the_others_are_there(realms: Realms) -> None
     assert realms.two.get_job("a")["data"] == "y"
 
 
-def test_the_lowest_lane_of_all_realms_is_pulled_first(realms: Realms) -> None:
-    # given
-    for realm, lane in (("one", 10), ("two", 9), ("one", 1), ("two", "late"), ("three", 0)):
-        realms[realm].add(f"{realm} {lane}", lane, lane)
+@pytest.mark.parametrize("place", ["local", "http"], indirect=True)
+def test_the_lowest_lane_of_all_realms_is_pulled_first(place: str) -> None:
+    with Realms() as realms:
+        # given
+        lanes = [("one", 10), ("two", 9), ("one", 1), ("two", "late"), ("three", 0)]
+        realms.bulk_add([{"realm_id": r, "job_id": f"{r} {lane}", "queue_id": lane, "data": lane} for r, lane in lanes])
 
-    # when
-    pulls = [
-        realms.pull(count=1, realms=["one", "two"]),
-        realms.pull(count=1, realms=["one", "two"]),
-        realms.pull(count=5, realms=["two", "one"], max_queue=50),
-        realms.pull(),
-        realms.pull(realms=[]),
-    ]
+        # when
+        pulls = [
+            realms.pull(count=1, realms=["one", "two"]),
+            realms.pull(count=1, realms=["one", "two"]),
+            realms.pull(count=5, realms=["two", "one"], max_queue=50),
+            realms.pull(),
+            realms.pull(realms=[]),
+        ]
 
-    # then
-    assert pulls == [
-        {"one": {"one 1": [1, 1]}},
-        {"two": {"two 9": [9, 9]}},
-        {"one": {"one 10": [10, 10]}},
-        {"three": {"three 0": [0, 0]}, "two": {"two late": ["late", "late"]}},
-        {},
-    ]
-    realms.one.ack("one 1")  # held by the realm that it is of
-    assert realms.one.status["total_jobs"] == 1
+        # then
+        assert pulls == [
+            {"one": {"one 1": [1, 1]}},
+            {"two": {"two 9": [9, 9]}},
+            {"one": {"one 10": [10, 10]}},
+            {"three": {"three 0": [0, 0]}, "two": {"two late": ["late", "late"]}},
+            {},
+        ]
+        realms.one.ack("one 1")  # held by the realm that it is of
+        assert realms.one.status["total_jobs"] == 1
+        realms.bulk_remove([("one", "one 10"), ("two", "two 9"), ("two", "nope")])
+        assert realms.one.status["total_jobs"] == 0
 
 
 def test_jobs_that_somebody_else_holds_are_not_removed_over_several_realms(realms: Realms, others: Realms) -> None:
