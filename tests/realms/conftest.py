@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +12,8 @@ import pytest
 
 from jobq.realms import Realms
 from tests.azurite import ACCOUNT
-from tests.cli.terminal import start_process
+from tests.realms.serving import serving
 from tests.service_bus import broker_process
-
-KINDS = ["local", "azurite", "servicebus", "http"]
 
 
 @pytest.fixture(autouse=True)
@@ -61,20 +57,6 @@ def _opened(request: pytest.FixtureRequest, realm: str, monkeypatch: pytest.Monk
             monkeypatch.setenv("JOBQ_SERVICEBUS_CONNECTION_STRING", connection_string)
             monkeypatch.setenv("JOBQ_TABLES", ACCOUNT)
             yield "sb://test"
-
-
-@contextmanager
-def serving(realm: str) -> Iterator[str]:
-    """`jobq serve` over a folder: its URL up to `/api`."""
-    process = start_process(f"local:./q/{realm}", "serve", "--port", "0")
-    assert process.stderr is not None
-    first = process.stderr.readline()
-    found = re.search(rf"(http://\S+/api)/{realm}", first)
-    assert found, first + process.stderr.read()
-    yield found[1]
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    assert process.returncode == 0
 
 
 @pytest.fixture

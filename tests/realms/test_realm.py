@@ -10,7 +10,7 @@ from jobq.errors import BadInput, IllegalTransition, LeaseLost, NotFound, Unreac
 from jobq.realms import Realms
 from tests.cli.by_hand import end_jobs
 from tests.cli.terminal import until
-from tests.realms.conftest import KINDS
+from tests.realms.serving import KINDS
 
 DATA: list[Any] = [
     "do the dishes",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.realms.conftest import KINDS
+from tests.realms.serving import KINDS
 
 RESTQ = "from restq import Realms"
 OURS = "from jobq import Realms"

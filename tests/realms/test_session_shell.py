@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminal import RUN, environment, until
-from tests.docs.test_command_blocks import Shell
+from tests.docs.shell import Shell
 
 
 @dataclass(frozen=True)
