@@ -61,7 +61,7 @@ async def check_out_of_one(api: Api, request: Request) -> Response:
     "/{realm}/jobs/{job}/ack",
     summary="Say that a leased job has succeeded",
     response_model=schemas.Job,
-    responses=problems(404, 409) | _BODY,
+    responses=problems(409) | _BODY,
     openapi_extra=body({JSON: Ack}),
 )
 async def ack(api: Api, job_id: JobId, request: Request) -> Response:
@@ -77,7 +77,7 @@ async def ack(api: Api, job_id: JobId, request: Request) -> Response:
     "/{realm}/jobs/{job}/nack",
     summary="Give a leased job back, or say that it has failed",
     response_model=schemas.Job,
-    responses=problems(404, 409) | _BODY,
+    responses=problems(409) | _BODY,
     openapi_extra=body({JSON: Nack}),
 )
 async def nack(api: Api, job_id: JobId, request: Request) -> Response:
@@ -97,7 +97,7 @@ async def nack(api: Api, job_id: JobId, request: Request) -> Response:
     "/{realm}/jobs/{job}/extend",
     summary="Hold a leased job for longer",
     response_model=schemas.CheckedOutJob,
-    responses=problems(404, 409) | _BODY,
+    responses=problems(409) | _BODY,
     openapi_extra=body({JSON: Extend}),
 )
 async def extend(api: Api, job_id: JobId, request: Request) -> Response:

@@ -87,7 +87,7 @@ async def add(api: Api, job_id: JobId, request: Request) -> Response:
     job = await asyncio.to_thread(added_job, text, job_id)
     (result,) = await api.push([job], batch=ADDED, if_exists=IfExists.ADD)
     if result["status"] == PushStatus.REFUSED:
-        raise IllegalTransition(f"job {job.id}: {result['error']}")
+        raise IllegalTransition(f"job {job.id} was not added: {result['error']}")
     return answer(result)
 
 

@@ -72,7 +72,7 @@ def test_a_lost_lease_is_told_from_other_refusals_and_changes_nothing(http: Http
             late("a", first["token"])  # type: ignore[operator]  # each takes a job and a token
 
     assert http.nack("a", second["token"], failed=True, exit_code=3, message="why")["exit_code"] == 3
-    with pytest.raises(NotFound):
+    with pytest.raises(LeaseLost, match="nope is not yours"):
         http.ack("nope", first["token"])
 
 

@@ -60,7 +60,7 @@ async def test_checkout_lasts_as_long_as_its_lane_or_its_realm_says(service: Con
         ({"lease": None}, "say what to set"),
         ({"lease": "soon"}, "duration"),
         ({"lease": -1}, "lease"),
-        ({"lease": "8d"}, "8"),
+        ({"lease": "8d"}, "7 days"),
         ({"lease": 0.5}, "0.5"),
         ({"lane_leases": {"3": None}}, "lane_leases.3"),
         ({"lane_leases": {"3": "soon"}}, "duration"),
