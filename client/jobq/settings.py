@@ -3,26 +3,40 @@
 The first that says something wins: an option, the queue given first on the command line, the environment,
 `.jobq.toml` (here or in a folder above), `~/.config/jobq.toml`, `/etc/jobq.toml`. Names of jobq's ancestors are read
 as aliases. A file may hold `queue`, `tables`, `connection_string`, `servicebus_connection_string`, `key`,
-`enqueue_key`, `status_key`, `manage_key` and `checkout_key`.
+`enqueue_key`, `status_key`, `manage_key` and `checkout_key`, and for each command a table with defaults of its options.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobq.errors import BadInput
 from jobq.model.address import FORMS
+from jobq.settings_files import SYSTEM, ConfigFile, Found, find_files, read_file
 
 PRIVILEGES = ("enqueue", "status", "manage", "checkout")
 """Of the HTTP control plane: each may have a key of its own."""
 
 _KEYS = ("key", *(f"{privilege}_key" for privilege in PRIVILEGES))
-_KNOWN = ("queue", "tables", "connection_string", "servicebus_connection_string", *_KEYS)
-_SYSTEM = Path("/etc/jobq.toml")
+_PLACES = ("tables", "connection_string", "servicebus_connection_string")
+_KNOWN = ("queue", *_PLACES, *_KEYS)
+_ONLY_VARIABLES = {
+    "image": "JOBQ_IMAGE",
+    "environment": "JOBQ_ENVIRONMENT_NAME",
+    "managed_identity": "DEFAULT_IDENTITY_CLIENT_ID",
+    "serve_keys": "JOBQ_SERVE_KEYS",
+    "max_body_bytes": "JOBQ_MAX_BODY_BYTES",
+    "otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "applicationinsights_connection_string": "APPLICATIONINSIGHTS_CONNECTION_STRING",
+}
+"""What no file says."""
+
+SECRETS = frozenset({*_KEYS, *(name for name in (*_KNOWN, *_ONLY_VARIABLES) if name.endswith(("_string", "_keys")))})
+"""Settings that are shown to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +69,59 @@ class Settings:
 
 
 def read_settings(
-    environ: Mapping[str, str] | None = None, *, queue: str = "", folder: Path | None = None, system: Path = _SYSTEM
+    environ: Mapping[str, str] | None = None, *, queue: str = "", folder: Path | None = None, system: Path = SYSTEM
 ) -> Settings:
     """`queue`: as given on the command line. Raises BadInput, naming the file, for one that cannot be understood."""
     env = os.environ if environ is None else environ
-    found = {"queue": queue or _queue_of(env)}
-    found |= {name: env.get(f"JOBQ_{name.upper()}", "") for name in _KNOWN if name != "queue"}
-    is_given = bool(found["queue"])
-    for file in _files(env, folder or Path.cwd(), system):
-        # A nearer file's queue never gets a farther file's key: a folder that others made may name a host of theirs.
-        is_foreign = bool(found["queue"]) and not is_given
-        for name, value in _read(file).items():
-            if not found[name] and not (is_foreign and name in _KEYS):
-                found[name] = value
-    return Settings(
-        **{name: found[name] for name in _KNOWN if name not in _KEYS},
-        managed_identity="" if env.get("AZURE_CLIENT_ID") else env.get("DEFAULT_IDENTITY_CLIENT_ID", ""),
-        key=found["key"],
-        keys={privilege: key for privilege in PRIVILEGES if (key := found[f"{privilege}_key"])},
-    )
+    files = read_files(env, folder=folder, system=system)
+    if problem := next((problem for file in files for problem in file.problems), ""):
+        raise BadInput(problem)
+    layers = find_settings(files, env, queue=queue)
+    found = {name: next((str(one.value) for one in says if not one.unused), "") for name, says in layers.items()}
+    keys = {privilege: key for privilege in PRIVILEGES if (key := found.pop(f"{privilege}_key"))}
+    identity = "" if env.get("AZURE_CLIENT_ID") else env.get("DEFAULT_IDENTITY_CLIENT_ID", "")
+    return Settings(**found, managed_identity=identity, keys=keys)
+
+
+def read_files(
+    environ: Mapping[str, str] | None = None, *, folder: Path | None = None, system: Path = SYSTEM
+) -> list[ConfigFile]:
+    """The configuration files with what they say, nearest first; also those that are not read, and why."""
+    env = os.environ if environ is None else environ
+    home = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
+    files = find_files(folder or _here(), Path(home, "jobq.toml") if home else None, system)
+    return [read_file(file, _KNOWN) if file.state == "read" else file for file in files]
+
+
+def find_settings(
+    files: Iterable[ConfigFile], environ: Mapping[str, str] | None = None, *, queue: str = ""
+) -> dict[str, list[Found]]:
+    """What each layer says of each setting, nearest first. `queue`: as given on the command line.
+
+    Others may have made the folder: its file names a host of theirs perhaps, for our keys or for our jobs.
+    """
+    env = os.environ if environ is None else environ
+    found = {name: [*_from(env, f"JOBQ_{name.upper()}")] for name in _KNOWN}
+    found["queue"] = [*([Found(queue, "the command line")] if queue else []), *_queues_of(env)]
+    is_by_hand = bool(found["queue"])
+    for file in files:
+        has_nearer = bool(found["queue"])
+        for name, value in file.settings.items():
+            unused = ""
+            if name in _KEYS and has_nearer and not is_by_hand:
+                unused = "a key is not sent to the queue that a nearer file names"
+            elif name in _PLACES and file.is_nearby and (has_nearer or not file.settings.get("queue")):
+                unused = "a file that may have come with the folder says where the jobs go only for the queue it names"
+            if value:
+                found[name].append(Found(value, f"{file.path}: {name}", unused))
+    found["queue"] = [_with_realm(one, env.get("RESTQ_CLI_REALM", "").strip()) for one in found["queue"]]
+    return found
+
+
+def find_variables(environ: Mapping[str, str] | None = None) -> dict[str, list[Found]]:
+    """What is said of settings that no file has."""
+    env = os.environ if environ is None else environ
+    return {name: [*_from(env, variable)] for name, variable in _ONLY_VARIABLES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +171,30 @@ NEVER = "366d"
 """As long as a duration on the command line may be."""
 
 
-def worker_defaults(environ: Mapping[str, str] | None = None) -> dict[str, object]:
-    """Options of a worker, by parameter, as an ancestor's variables give them; the options and their own ones win.
+_ANCESTORS: dict[str, dict[str, str]] = {
+    "worker": {
+        "time_limit": "JOBQ_TIME_LIMIT",
+        "grace": "JOBQ_KILL_TIMEOUT",
+        "scheduled_events": "JOBQ_DISABLE_SCHEDULED_EVENTS",
+    },
+    "pull": {"grace": "JOBQ_KILL_TIMEOUT", "count": "RESTQ_CLIENT_COUNT"},
+    "add": {"tags": "RESTQ_CLI_TAGS", "lane": "RESTQ_CLI_QUEUE_ID"},
+}
+"""Of the parameters of commands, the variables that an ancestor has for them."""
 
-    JOBQ_TIME_LIMIT; JOBQ_KILL_TIMEOUT (0: never); JOBQ_DISABLE_SCHEDULED_EVENTS.
+
+def inherited_options(command: str, environ: Mapping[str, str] | None = None) -> dict[str, Found]:
+    """What an ancestor's variables say of a command's options, by parameter; the options and their own variables win.
+
+    JOBQ_KILL_TIMEOUT=0: never; JOBQ_DISABLE_SCHEDULED_EVENTS=1: `off`.
     """
     env = os.environ if environ is None else environ
-    grace = env.get("JOBQ_KILL_TIMEOUT", "").strip()
-    given: dict[str, object] = {
-        "time_limit": env.get("JOBQ_TIME_LIMIT", "").strip(),
-        "grace": NEVER if grace and not grace.strip("0") else grace,
-        "scheduled_events": "off" if _is_true(env.get("JOBQ_DISABLE_SCHEDULED_EVENTS", "")) else "",
-    }
-    return {name: value for name, value in given.items() if value}
+    given = {name: one for name, variable in _ANCESTORS.get(command, {}).items() for one in _from(env, variable)}
+    if (grace := given.get("grace")) and not str(grace.value).strip("0"):
+        given["grace"] = Found(NEVER, grace.origin)
+    if events := given.pop("scheduled_events", None):
+        given |= {"scheduled_events": Found("off", events.origin)} if _is_true(str(events.value)) else {}
+    return given
 
 
 def worker_labels(environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -152,40 +211,32 @@ def worker_image(environ: Mapping[str, str] | None = None) -> str:
 
 
 def _is_true(text: str) -> bool:
-    return text.strip().lower() not in ("", "0", "false", "no", "off")
+    return text.strip().lower() not in ("", "0", "false", "no", "off", "f", "n")
 
 
-def _queue_of(env: Mapping[str, str]) -> str:
+def _from(env: Mapping[str, str], *variables: str) -> Iterator[Found]:
+    for variable in variables:
+        if value := env.get(variable, "").strip():
+            yield Found(value, variable)
+
+
+def _queues_of(env: Mapping[str, str]) -> Iterator[Found]:
+    yield from _from(env, "JOBQ", "JOBQ_STORAGE_QUEUE")
     storage, queue = env.get("JOBQ_STORAGE", ""), env.get("JOBQ_QUEUE", "")
-    both = f"{storage}/{queue}" if storage and queue else ""
-    return env.get("JOBQ") or env.get("JOBQ_STORAGE_QUEUE") or both or env.get("RESTQ_CLIENT_URI", "")
+    if storage and queue:
+        yield Found(f"{storage}/{queue}", "JOBQ_STORAGE and JOBQ_QUEUE")
+    yield from _from(env, "RESTQ_CLIENT_URI")
 
 
-def _files(env: Mapping[str, str], folder: Path, system: Path) -> Iterator[Path]:
-    """Those that exist, nearest first."""
-    above = (place / ".jobq.toml" for place in (folder, *folder.parents))
-    nearest = next((file for file in above if file.is_file() and _is_trusted(file)), None)
-    if nearest:
-        yield nearest
-    home = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
-    yield from (file for file in (Path(home, "jobq.toml"), system) if (home or file is system) and file.is_file())
+def _with_realm(queue: Found, realm: str) -> Found:
+    """With restq a URL names the server only, `http://host:8586/`, and its realm is `default` where nothing says it."""
+    realm = realm or ("default" if queue.origin == "RESTQ_CLIENT_URI" else "")
+    server = re.fullmatch(r"(https?://[^/?#]+)(?:/api)?/*", str(queue.value))
+    return replace(queue, value=f"{server[1]}/api/{realm}") if server and realm else queue
 
 
-def _is_trusted(file: Path) -> bool:
-    """Whether it is the caller's own, or root's: in a folder that all may write to, others leave files too."""
-    return not hasattr(os, "getuid") or file.stat().st_uid in (0, os.getuid())
-
-
-def _read(file: Path) -> dict[str, str]:
-    import tomllib
-
+def _here() -> Path | None:
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{file}: {error}") from error
-    for name, value in data.items():
-        if name not in _KNOWN:
-            raise BadInput(f"{file}: unknown key {name!r}; known are {', '.join(_KNOWN)}")
-        if not isinstance(value, str):
-            raise BadInput(f"{file}: {name!r} must be a text")
-    return data
+        return Path.cwd()
+    except OSError:  # it was deleted
+        return None

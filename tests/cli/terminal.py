@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from jobq.cli.main import cli
@@ -81,3 +82,12 @@ def until(condition: Callable[[], bool], *, within: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.02)
+
+
+def leave_to_somebody_else(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it belong to another user; where this one may not give files away, be somebody else."""
+    uid = file.stat().st_uid + 1
+    try:
+        os.chown(file, uid, -1)
+    except PermissionError:
+        monkeypatch.setattr("os.getuid", lambda: uid)

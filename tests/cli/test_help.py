@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -46,6 +47,13 @@ def test_asking_over_http_loads_no_azure_and_no_database() -> None:
     assert "azure" not in loaded
     assert "sqlite3" not in loaded
     assert "requests" in loaded
+
+
+def test_showing_the_configuration_asks_nobody() -> None:
+    Path(".jobq.toml").write_text('[push]\ntags = "a"\n')
+    code = "from jobq.cli.main import main\ntry: main()\nexcept SystemExit: pass"
+    loaded = _loaded_by(code, "http://127.0.0.1:1/api/demo", "config", "show", "--origin")
+    assert not {name for name in ("azure", "requests", "aiohttp", "sqlite3") if name in loaded}
 
 
 def test_version_is_the_same_wherever_it_is_asked_for(terminal: Terminal) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from jobq.errors import BadInput
 from jobq.settings import Settings, read_settings, worker_labels
-from tests.cli.terminal import Terminal
+from tests.cli.terminal import Terminal, leave_to_somebody_else
 
 HERE, ABOVE, HOME, SYSTEM = ".jobq.toml in the folder", ".jobq.toml above", "~/.config", "/etc"
 Read = Callable[..., Settings]
@@ -69,6 +69,64 @@ def test_a_key_is_not_sent_to_a_host_that_a_nearer_file_names(read: Read, files:
 
 
 @pytest.mark.parametrize(
+    ("environ", "queue"),
+    [
+        ({"RESTQ_CLIENT_URI": "http://host:8586/"}, "http://host:8586/api/default"),
+        ({"RESTQ_CLIENT_URI": "http://host:8586", "RESTQ_CLI_REALM": "work"}, "http://host:8586/api/work"),
+        ({"RESTQ_CLIENT_URI": "https://host/api", "RESTQ_CLI_REALM": "work"}, "https://host/api/work"),
+        ({"RESTQ_CLIENT_URI": "https://host/api/exp7", "RESTQ_CLI_REALM": "work"}, "https://host/api/exp7"),
+        ({"JOBQ": "https://host/api", "RESTQ_CLI_REALM": "work"}, "https://host/api/work"),
+        ({"JOBQ": "https://host/api/api", "RESTQ_CLI_REALM": "work"}, "https://host/api/api"),
+        ({"JOBQ": "https://host/api"}, "https://host/api"),
+        ({"JOBQ": "account/exp7", "RESTQ_CLI_REALM": "work"}, "account/exp7"),
+    ],
+)
+def test_a_url_that_names_no_realm_gets_the_one_of_restqs(environ: dict[str, str], queue: str, read: Read) -> None:
+    assert read(**environ).queue == queue
+
+
+@pytest.mark.parametrize("name", ["tables", "connection_string", "servicebus_connection_string"])
+def test_a_file_of_the_folder_sends_the_jobs_of_no_other_queue_elsewhere(
+    name: str, read: Read, files: dict[str, Path]
+) -> None:
+    files[HERE].write_text(f'{name} = "theirs"')
+    files[HOME].write_text('queue = "account/exp7"')
+    assert getattr(read(), name) == ""
+    assert getattr(read(JOBQ="account/exp7"), name) == ""
+    files[HERE].write_text(f'{name} = "theirs"\nqueue = "account/theirs"')
+    assert getattr(read(), name) == "theirs"
+    assert getattr(read(JOBQ="account/exp7"), name) == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'queue = "x.elsewhere.example/exp7"',
+        'queue = "x.core.windows.net.elsewhere.example/exp7"',
+        'queue = "sb://x.elsewhere.example/exp7"',
+        'tables = "x.elsewhere.example"',
+    ],
+)
+def test_a_file_of_the_folder_has_no_login_sent_to_a_host_outside_of_azure(
+    line: str, read: Read, files: dict[str, Path]
+) -> None:
+    files[HERE].write_text(line)
+    with pytest.raises(BadInput, match="names a host outside of Azure's clouds"):
+        read()
+    files[HERE].rename(files[HOME])
+    assert line.split('"')[1] in (read().queue, read().tables)
+
+
+@pytest.mark.parametrize(
+    "queue",
+    ["mine/exp7", "mine.core.usgovcloudapi.net/exp7", "sb://b.servicebus.windows.net/exp7", "local:./q.d/exp7"],
+)
+def test_a_file_of_the_folder_names_the_queue(queue: str, read: Read, files: dict[str, Path]) -> None:
+    files[HERE].write_text(f'queue = "{queue}"')
+    assert read().queue == queue
+
+
+@pytest.mark.parametrize(
     "environ",
     [
         {"JOBQ_STORAGE_QUEUE": "account/exp7"},
@@ -83,7 +141,12 @@ def test_names_of_the_ancestors_are_read(environ: dict[str, str], read: Read) ->
 
 @pytest.mark.parametrize(
     ("text", "hint"),
-    [("queue = ", "Invalid value"), ('quue = "x"', "unknown key 'quue'"), ("queue = 7", "'queue' must be a text")],
+    [
+        ("queue = ", "Invalid value"),
+        ('quue = "x"', "unknown key 'quue'; 'queue' is close"),
+        ("queue = 7", "'queue' must be a text"),
+        ("[key]", "'key' must be a text"),
+    ],
 )
 def test_a_broken_file_is_named(text: str, hint: str, read: Read, files: dict[str, Path]) -> None:
     files[HERE].write_text(text)
@@ -96,9 +159,19 @@ def test_a_file_that_somebody_else_left_is_passed_over(
     read: Read, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files[HERE].write_text('queue = "account/theirs"')
-    monkeypatch.setattr("os.getuid", lambda: files[HERE].stat().st_uid + 1)
-    monkeypatch.setattr("jobq.settings._is_trusted", lambda file: False)
-    assert read().queue == ""
+    files[ABOVE].write_text('queue = "account/mine"')
+    leave_to_somebody_else(files[HERE], monkeypatch)
+    assert read().queue == "account/mine"
+
+
+def test_tables_of_commands_are_none_of_the_settings(read: Read, files: dict[str, Path]) -> None:
+    files[HERE].write_text('queue = "account/exp7"\n[push]\ntags = "a"')
+    assert read().queue == "account/exp7"
+
+
+def test_a_key_may_be_written_with_a_dash(read: Read, files: dict[str, Path]) -> None:
+    files[HOME].write_text('manage-key = "k1"')
+    assert read(JOBQ="https://host/api/exp7").key_for("manage") == "k1"
 
 
 def test_a_connection_string_or_key_is_never_shown(read: Read) -> None:

@@ -47,6 +47,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Around it": {
         "serve": "Run the HTTP control plane on this machine.",
+        "config": "Show what is set, and where.",
         "completion": "Print the completion script of a shell.",
         "version": "Print the version.",
     },
@@ -90,7 +91,27 @@ class Commands(click.Group):
             close = get_close_matches(args[0], _SHORT_HELP, n=1)
             hint = f"{close[0]!r} is close" if close else "and a queue would have a '/'"
             raise click.UsageError(f"there is no command {args[0]!r}; {hint}", ctx)
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if name and command and not ctx.resilient_parsing:
+            ctx.default_map = {name: self._defaults(ctx, name, command, rest)}
+        return name, command, rest
+
+    def _defaults(self, ctx: click.Context, name: str, command: click.Command, args: list[str]) -> Any:
+        """What files say of the command's options. A mistake there holds up neither its help nor `config`."""
+        from jobq.cli.defaults import defaults_of
+        from jobq.errors import BadInput
+        from jobq.settings import read_files
+
+        is_set_by_files = any(isinstance(parameter, click.Option) for parameter in command.params)
+        if not is_set_by_files and not isinstance(command, click.Group):
+            return {}
+        options = args[: args.index("--")] if "--" in args else args
+        try:
+            return defaults_of(ctx, name, command, read_files(), [*_SHORT_HELP])
+        except BadInput:
+            if name == "config" or not {"-h", "--help"}.isdisjoint(options):
+                return {}
+            raise
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take out the queue: the first word, if it has a slash."""

@@ -149,7 +149,22 @@ JSON = Checked("json", _json)
 
 def option(*names: str, **extra: Any) -> Callable[[F], F]:
     """As click's, and `--help` names the environment variable."""
-    return click.option(*names, show_envvar=True, **extra)
+    return click.option(*names, cls=_Option, show_envvar=True, **extra)
+
+
+class _Option(click.Option):
+    """Spaces around what its variable says are not part of it. `--help` shows its own default."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        said, ctx.default_map = ctx.default_map, None  # what a file says may be a secret
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            ctx.default_map = said
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        text = super().resolve_envvar_value(ctx)
+        return (text.strip() or None) if text else None
 
 
 def lane_option(**extra: Any) -> Callable[[F], F]:

@@ -7,24 +7,34 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from jobq.cli.defaults import EXCLUSIVE
 from jobq.cli.params import DURATION, LEASE, TEXT, option, verbose_option
 from jobq.cli.session import Session
-from jobq.settings import worker_defaults
 
 if TYPE_CHECKING:
     from jobq.worker.options import WorkerOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_LAYERS = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
+_NOTHING = (None, False, ())
+"""What an option has as its value that nobody says."""
+
 
 class WorkerCommand(click.Command):
-    """A command whose defaults an ancestor's variables may change."""
+    """A command with options that exclude each other: one that is given takes the place of a variable's or a file's."""
 
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        return super().make_context(info_name, args, parent, default_map=worker_defaults(), **extra)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        for group in EXCLUSIVE:
+            said = {name: ctx.get_parameter_source(name) for name in group if ctx.params.get(name) not in _NOTHING}
+            nearest = next((layer for layer in _LAYERS if layer in said.values()), None)
+            for name in (name for name, layer in said.items() if layer is not nearest):
+                value = ctx.params[name]
+                ctx.params[name] = next((nothing for nothing in _NOTHING if type(nothing) is type(value)), None)
+        return rest
 
 
 def worker_options(function: F) -> F:
