@@ -6,9 +6,10 @@ import logging
 
 from fastapi import FastAPI
 
-from jobq_service import checkout, enqueue, health, manage, openapi, status
+from jobq_service import checkout, enqueue, health, manage, metrics, openapi, scale, status
 from jobq_service.problems import Failsafe, add_handlers
 from jobq_service.realms import Realms
+from jobq_service.request_times import RequestTimes, Timed
 from jobq_service.settings import DEFAULT_BODY_BYTES
 
 
@@ -29,9 +30,12 @@ def create_app(realms: Realms, *, max_body_bytes: int = DEFAULT_BODY_BYTES) -> F
     )
     app.state.realms = realms
     app.state.max_body_bytes = max_body_bytes
-    for family in (health, enqueue, status, manage, checkout):
+    app.state.request_times = RequestTimes()
+    # `status/metrics` before `status/{realm}`: the first route that fits is taken.
+    for family in (health, enqueue, metrics, scale, status, manage, checkout):
         app.include_router(family.router)
     openapi.describe(app)
     add_handlers(app)
     app.add_middleware(Failsafe)
+    app.add_middleware(Timed, times=app.state.request_times)
     return app

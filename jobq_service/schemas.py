@@ -87,6 +87,15 @@ class RealmTotal(Counts):
     realm: str
 
 
+class Scale(_Answered):
+    realm: str
+    waiting: int = Field(description="jobs that wait in lanes that are not paused, delayed retries among them")
+    running: int
+    oldest_seconds: float | None = Field(description="how long has waited what waits longest; null: nothing is seen to")
+    workers: int = Field(description="live ones")
+    wanted: int = Field(description="(waiting + running) / jobs_per_worker, rounded up, from min to max")
+
+
 class TagStatus(Counts):
     tag: str
 

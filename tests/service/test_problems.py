@@ -158,6 +158,8 @@ async def test_documented_routes_are_those_there_are(service: ControlPlane) -> N
         ("GET", "/api/status/{realm}/jobs/{job}/log/start"),
         ("GET", "/api/status/{realm}/workers"),
         ("GET", "/api/status/{realm}/where"),
+        ("GET", "/api/status/{realm}/scale"),
+        ("GET", "/api/status/metrics"),
         ("POST", "/api/manage/{realm}/jobs/{job}/cancel"),
         ("POST", "/api/manage/{realm}/jobs/{job}/retry"),
         ("POST", "/api/manage/{realm}/jobs/{job}/preempt"),

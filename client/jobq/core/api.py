@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jobq.core import checkout, erase, files, logs, operate, pause, realm_settings, status, workers
+from jobq.core import backlog, checkout, erase, files, logs, operate, pause, realm_settings, status, workers
 from jobq.core.documents import (
     Document,
     checked_out_document,
@@ -121,6 +121,22 @@ class RealmApi:
     async def erase(self) -> bool:
         """Remove what is left of a realm that was deleted; whether all of it is gone."""
         return await erase.erase(self.realm)
+
+    async def scale(
+        self, *, jobs_per_worker: int = 1, least: int = 0, most: int | None = None, max_lane: str | None = None
+    ) -> Document:
+        """`wanted`: how many workers it takes; `realm, waiting, running, oldest_seconds, workers`. Raises BadInput."""
+        found = await backlog.realm_backlog(self.realm)
+        load = backlog.load_of(found, max_lane)
+        wanted = backlog.wanted_workers(load, jobs_per_worker=jobs_per_worker, least=least, most=most)
+        return {
+            "realm": self.realm.name,
+            "waiting": load.waiting,
+            "running": load.running,
+            "oldest_seconds": load.oldest.total_seconds() if load.oldest is not None else None,
+            "workers": found.status.workers,
+            "wanted": wanted,
+        }
 
     async def status(self) -> Document:
         """`realm`, the six counts, `workers`; and the six counts by lane, tag and batch."""
