@@ -34,6 +34,12 @@ def test_realms(text: str) -> None:
     assert realm_name(text) == text
 
 
+def test_name_whose_place_is_taken_over_http_is_no_realms() -> None:
+    with pytest.raises(BadInput, match="'metrics' cannot be a realm's name: /api/status/metrics is something else"):
+        realm_name("metrics")
+    assert realm_name("metrics-2") == "metrics-2"
+
+
 @pytest.mark.parametrize(
     "text", ["", "ab", "0" * 41, "Exp7", "a--b", "-ab", "ab-", "a_b", "a.b", "é23", "a-lane-b", "ab\n"]
 )

@@ -1,4 +1,4 @@
-"""What people do to jobs: cancel, remove, retry. Work on queued jobs that sit in a queue nobody can edit.
+"""What people do to jobs: cancel, remove, retry, move. Work on queued jobs that sit in a queue nobody can edit.
 
 A queued job's row is changed, and its ticket finds that out. A running one is only asked: its worker (told through the
 worker's row) or whoever takes it over ends it.
@@ -7,13 +7,13 @@ worker's row) or whoever takes it over ends it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
 from jobq.core import outbox
 from jobq.core.payload import forget_blobs
-from jobq.core.ports import MAX_CHANGES
+from jobq.core.ports import MAX_CHANGES, NO_DELAY
 from jobq.core.realm import Realm
 from jobq.core.transition import move
 from jobq.core.workers import EVERYTHING, tell
@@ -94,8 +94,14 @@ async def leave_lane(realm: Realm, job_id: str, lane: str) -> Job | None:
 
 
 async def move_lane(realm: Realm, job_id: str, source: str, target: str) -> Job:
-    """Put a queued job that is in `source` into `target` instead. Raises NotFound, IllegalTransition."""
-    raise NotImplementedError
+    """Put a queued job that is in `source` into `target` instead.
+
+    Raises NotFound for a job that is not there, and for a queue that is missing and not made on demand;
+    IllegalTransition for a job that is not queued, as one that is checked out, or not in `source`.
+    """
+    job = await change(realm, job_id, lambda job: _moved(job, source, target))
+    assert job is not None
+    return job
 
 
 async def change(realm: Realm, job_id: str, decide: Callable[[Job], Job | None]) -> Job | None:
@@ -160,9 +166,25 @@ def _left(job: Job, lane: str) -> Job | None:
     if lane not in job.spec.lanes:
         return job
     lanes = tuple(other for other in job.spec.lanes if other != lane)
-    spec = replace(job.spec, lanes=lanes)
+    return in_lanes(job, lanes) if lanes else None
+
+
+def _moved(job: Job, source: str, target: str) -> Job:
+    if job.state is not JobState.QUEUED:
+        raise IllegalTransition(f"job {job.id} is {job.state}; only queued jobs can be moved to another lane")
+    if source not in job.spec.lanes:
+        raise IllegalTransition(f"job {job.id} is not in lane {source}, but in {', '.join(job.spec.lanes)}")
+    return in_lanes(job, [target if lane == source else lane for lane in job.spec.lanes])
+
+
+def in_lanes(job: Job, lanes: Iterable[str]) -> Job:
+    """A queued job in these lanes: one generation on, unless it was in them."""
+    names = tuple(dict.fromkeys(lanes))
+    if names == job.spec.lanes:
+        return job
     # A ticket that was dropped in a lane is gone, so each lane gets a new one, and the old ones are void.
-    return replace(job, spec=spec, generation=job.generation + 1, message_id="", delivery=0) if lanes else None
+    spec, generation = replace(job.spec, lanes=names), job.generation + 1
+    return replace(job, spec=spec, generation=generation, message_id="", delivery=0, next_ticket="")
 
 
 def _was_applied(before: Job, wanted: Job | None, found: Job | None) -> bool:
@@ -183,8 +205,9 @@ async def _apply(realm: Realm, before: Job, after: Job | None) -> Job | None:
         etags = await realm.commit(unit)
         return replace(after, etag=etags[0]) if after else None
     await realm.open_lanes(after.spec.lanes)
-    promised = outbox.promise(realm, after.batch, outbox.promises_of([after]))
+    promised = outbox.promise(realm, after.batch, outbox.promises_of([after]), due=after.due_at)
     etags = await realm.commit(unit.also(promised.change))
     after = replace(after, etag=etags[0])
-    await outbox.deliver(realm, [after], promised.key, etags[-1])
+    delay = max(NO_DELAY, after.due_at - realm.now()) if after.due_at else NO_DELAY  # of a retry that waits
+    await outbox.deliver(realm, [after], promised.key, etags[-1], delay=delay)
     return after

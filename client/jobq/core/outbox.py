@@ -79,13 +79,13 @@ def encode_for_ticket(job: Job) -> str:
     return encode_entry(job) if is_new else encode_reference(job.id, job.generation)
 
 
-async def deliver(realm: Realm, jobs: Sequence[Job], key: str, etag: str) -> None:
+async def deliver(realm: Realm, jobs: Sequence[Job], key: str, etag: str, *, delay: timedelta = NO_DELAY) -> None:
     """Send what an outbox row promises for jobs of one shard, as just committed, and delete the row.
 
     Where the queue does not answer the row is left, and `repair` sends the tickets.
     """
     try:
-        await send_jobs(realm, jobs)
+        await send_jobs(realm, jobs, delay=delay)
     except Unreachable as error:
         logger.info("left the tickets of outbox row %s to the next sweep: %s", key, error)
         return

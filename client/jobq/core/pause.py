@@ -10,7 +10,7 @@ from jobq.model.names import lane_order
 
 
 async def pause(realm: Realm, lane: str = EVERY_LANE) -> list[str]:
-    """What is paused now: lanes, or EVERY_LANE. Raises NotFound."""
+    """What is paused now: lanes, or EVERY_LANE. Raises NotFound, and IllegalTransition while the realm is deleted."""
     return await _change(realm, lane, is_paused=True)
 
 
@@ -21,7 +21,7 @@ async def resume(realm: Realm, lane: str = EVERY_LANE) -> list[str]:
 
 async def _change(realm: Realm, lane: str, *, is_paused: bool) -> list[str]:
     while True:
-        row = await realm.stack.table.get(REALMS, realm.name)
+        row = await realm.open_row()
         if row is None or lane not in {EVERY_LANE, *lanes_in(row)}:
             what = f"lane {lane} in {realm.address}" if row else f"realm {realm.address}"
             raise NotFound(f"there is no {what} yet; the first push makes it")

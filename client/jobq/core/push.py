@@ -60,8 +60,8 @@ class Push:
         """
         self.token = self.token or self.realm.new_token()
         _check(jobs, self.chunk)
-        await check_stored(self.realm, {job.spec.files for job in jobs if job.spec.files})
         await self.realm.open_lanes({lane for job in jobs for lane in job.spec.lanes})
+        await check_stored(self.realm, {job.spec.files for job in jobs if job.spec.files})
         answers: dict[str, Pushed] = {}
         stored = _Stored()
         for start in range(0, len(jobs), WINDOW):
@@ -74,6 +74,7 @@ class Push:
 
     async def _store(self, window: Sequence[NewJob], stored: _Stored) -> None:
         """Commit the rows of a window."""
+        await self.realm.check_open()  # a long push may meet the deletion of its realm
         by_shard: dict[int, list[Job]] = defaultdict(list)
         for new in window:
             by_shard[shard_of(new.id)].append(await self._row(new))

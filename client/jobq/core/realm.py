@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from jobq.core.ports import Row, Stack, TicketQueue, create, merge
@@ -13,13 +13,18 @@ from jobq.core.rows import REALMS, job_key, job_of, partition, partition_of
 from jobq.core.shard import ShardWriter
 from jobq.core.together import together
 from jobq.core.transition import Unit, move
-from jobq.errors import Conflict, NotFound, ReplyLost
-from jobq.model.durations import to_iso, utc_now
+from jobq.errors import Conflict, IllegalTransition, NotFound, ReplyLost
+from jobq.model.durations import from_iso, show_duration, to_iso, utc_now
 from jobq.model.job import Job
 from jobq.model.names import DEFAULT_LANE, SHARDS, lane_order, new_token, queue_name
 
 EVERY_LANE = "*"
 """In place of a lane's name: the whole realm."""
+
+LOOK_AGAIN = timedelta(seconds=30)
+"""So long a process relies on what it has read of the realm's row: it may be told later that the realm is closed."""
+CLOSED_FOR = 4 * LOOK_AGAIN
+"""After this all processes know that a realm is being deleted: with time for writes under way, and for clocks."""
 
 
 @dataclass(slots=True)
@@ -31,6 +36,8 @@ class Realm:
     random: random.Random = field(default_factory=random.Random)
     _writers: dict[int, ShardWriter] = field(default_factory=dict)
     _known_lanes: set[str] = field(default_factory=set)
+    _looked_at: datetime | None = None
+    """When it was last seen that the realm is not being deleted."""
 
     @property
     def address(self) -> str:
@@ -71,19 +78,52 @@ class Realm:
 
     async def lanes_and_paused(self) -> tuple[list[str], frozenset[str]]:
         """As `lanes`, with those that are paused: maybe EVERY_LANE. One read."""
-        row = await self.stack.table.get(REALMS, self.name)
+        row = await self.row()
         return sorted(lanes_in(row), key=lane_order), frozenset(paused_in(row))
 
-    async def open_lanes(self, lanes: Iterable[str]) -> None:
-        """Make the realm, and the lanes in it, known to its workers; at no cost once this process has done so.
+    async def row(self) -> Row | None:
+        """Where its lanes and settings are; None for a realm that was never used."""
+        return await self.stack.table.get(REALMS, self.name)
 
-        Raises NotFound for a lane whose queue is missing and is not made on demand.
+    async def open_row(self) -> Row | None:
+        """As `row`, for whoever changes something in the realm. One that is deleted is erased when it is time for that.
+
+        Raises IllegalTransition for one that is being deleted.
+        """
+        while True:
+            looked_at = self.now()
+            row = await self.row()
+            if row is None or not is_closed(row):
+                self._looked_at = looked_at
+                self._known_lanes &= lanes_in(row) if row else set()
+                return row
+            from jobq.core.erase import erase  # which erases realms
+
+            if not await erase(self):
+                wait = max(timedelta(0), closed_at(row) + CLOSED_FOR - looked_at)
+                when = f"in {show_duration(wait)}" if wait else "when that is done"
+                raise IllegalTransition(f"realm {self.address} is being deleted; its name can be used again {when}")
+
+    async def check_open(self) -> None:
+        """Raises IllegalTransition for a realm that is being deleted; at no cost for LOOK_AGAIN after the last look."""
+        if not self._has_looked:
+            await self.open_row()
+
+    def look_again(self) -> None:
+        """Rely no longer on what was read of the realm's row."""
+        self._looked_at = None
+
+    async def open_lanes(self, lanes: Iterable[str]) -> None:
+        """Make the realm, and the lanes in it, known to its workers; at no cost once this process has done so lately.
+
+        Raises NotFound for a lane whose queue is missing and is not made on demand, and IllegalTransition for a realm
+        that is being deleted.
         """
         wanted = set(lanes)
         for lane in sorted(wanted - self._known_lanes, key=lane_order):
             await self.queue(lane).open()
-        while not wanted <= self._known_lanes:
-            row = await self.stack.table.get(REALMS, self.name)
+        while not (wanted <= self._known_lanes and self._has_looked):
+            row = await self.open_row()
             if row is not None and wanted <= lanes_in(row):
                 self._known_lanes |= lanes_in(row)
                 return
@@ -96,6 +136,11 @@ class Realm:
                 await self.stack.table.commit(REALMS, changes)
             except (Conflict, ReplyLost):
                 continue
+
+    @property
+    def _has_looked(self) -> bool:
+        since = self._looked_at
+        return since is not None and since <= self.now() < since + LOOK_AGAIN
 
 
 async def step(realm: Realm, before: Job | None, after: Job | None) -> Job | None:
@@ -117,9 +162,21 @@ async def scan_all(realm: Realm, where: str, prefix: str) -> list[Row]:
 
 
 def paused_in(row: Row | None) -> set[str]:
-    """Of a realm's row: lanes, or EVERY_LANE."""
-    return set(str(row.values.get("paused", "")).split(",")) - {""} if row else set()
+    """Of a realm's row: lanes, or EVERY_LANE. Nothing is taken from a realm that is being deleted."""
+    if row is None:
+        return set()
+    return {EVERY_LANE} if is_closed(row) else set(str(row.values.get("paused", "")).split(",")) - {""}
 
 
 def lanes_in(row: Row | None) -> set[str]:
     return set(str(row.values.get("lanes", "")).split(",")) - {""} if row else {DEFAULT_LANE}
+
+
+def is_closed(row: Row) -> bool:
+    """Whether the realm of this row is being deleted."""
+    return bool(row.values.get("deleting"))
+
+
+def closed_at(row: Row) -> datetime:
+    """Of one that is."""
+    return from_iso(str(row.values["deleting"]))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobq.core.dead_letters import read_dead_letters
+from jobq.core.erase import erase, is_being_deleted
 from jobq.core.listing import Filter, each_job
 from jobq.core.operate import change
 from jobq.core.outbox import PATIENCE, repair_all
@@ -48,8 +49,13 @@ class Swept:
 
 
 async def sweep(realm: Realm, *, patience: timedelta = PATIENCE) -> Swept:
-    """Safe to run at any time, by any number at once. Raises NotFound where a lane's queue is missing, when all else
-    is done."""
+    """Safe to run at any time, by any number at once. Of a realm that is being deleted a part is removed instead.
+
+    Raises NotFound where a lane's queue is missing, when all else is done.
+    """
+    if await is_being_deleted(realm):
+        await erase(realm)
+        return Swept()
     folded = sum([await _fold_shard(realm, shard) for shard in range(SHARDS)])
     gone, letters = await forget_dead(realm), await read_dead_letters(realm)
     rows = await repair_all(realm, patience=patience)
@@ -77,6 +83,8 @@ async def repair_orphans(realm: Realm) -> int:
 
     Reads every job. A queued job may have a good ticket; it gets another one, and the old one is dropped.
     """
+    if await is_being_deleted(realm):
+        return 0
     held = {job_id for worker in await live_workers(realm) for job_id in worker.running}
     count = 0
     for state in (JobState.QUEUED, JobState.RUNNING):

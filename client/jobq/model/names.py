@@ -17,6 +17,9 @@ MAX_LANES = 10
 MAX_NAME_BYTES = 200
 """Of a tag or a job's id, in UTF-8."""
 
+RESERVED = "metrics"
+"""No realm has this name: over HTTP its place is taken."""
+
 _REALM = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _LANE_NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
 _LANE_NUMBER = re.compile(r"0|[1-9][0-9]{0,3}")
@@ -31,6 +34,8 @@ _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
 def realm_name(text: str) -> str:
     """The name, if it is one: queue names of Azure allow no more. Raises BadInput."""
+    if text == RESERVED:
+        raise BadInput(f"{text!r} cannot be a realm's name: /api/status/{text} is something else; take another one")
     if 3 <= len(text) <= 40 and _REALM.fullmatch(text) and "-lane-" not in text:
         return text
     raise BadInput(
