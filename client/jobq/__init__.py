@@ -12,12 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Batch", "Client", "JobqError", "Tally", "__version__", "current_job", "run_worker"]
+__all__ = ["Batch", "Client", "JobqError", "Realms", "Tally", "__version__", "current_job", "run_worker"]
 
 if TYPE_CHECKING:
     from jobq.client import Batch, Client, run_worker
     from jobq.errors import JobqError
     from jobq.many import Tally
+    from jobq.realms import Realms
     from jobq.worker.current import current_job
 
 _HOME = {
@@ -25,6 +26,7 @@ _HOME = {
     "Client": "jobq.client",
     "run_worker": "jobq.client",
     "JobqError": "jobq.errors",
+    "Realms": "jobq.realms",
     "Tally": "jobq.many",
     "current_job": "jobq.worker.current",
 }

@@ -34,7 +34,7 @@ from jobq.model.outputs import output_target
 from jobq.model.retry import Backoff, cause
 from jobq.model.submission import new_command, parse_object
 from jobq.model.wire import env_from_json
-from jobq.settings import read_settings, read_telemetry_settings
+from jobq.settings import Settings, read_settings, read_telemetry_settings
 from jobq.shipping import Shipment, pack, ship
 from jobq.telemetry import PushSpan, Telemetry, open_telemetry
 from jobq.waiting import Standing, Target, wait_for
@@ -90,14 +90,7 @@ class Client:
     def __init__(
         self, queue: str = "", *, connection_string: str = "", servicebus_connection_string: str = "", key: str = ""
     ) -> None:
-        settings = read_settings(queue=queue)
-        settings = replace(
-            settings,
-            connection_string=connection_string or settings.connection_string,
-            servicebus_connection_string=servicebus_connection_string or settings.servicebus_connection_string,
-            key=key or settings.key,
-            keys={} if key else settings.keys,
-        )
+        settings = client_settings(queue, connection_string, servicebus_connection_string, key)
         self.address = parse_address(settings.address_text())
         self._backend = open_backend(self.address, settings)
         self._telemetry: Telemetry | None = None
@@ -246,7 +239,7 @@ class Client:
     def wait(self, what: What | None = None, *, tag: str = "", timeout: Duration | None = None) -> Standing:
         """How they stand when none of the jobs remains: of a batch, some ids, a tag, or the realm. Raises TimedOut."""
         target = Target(tag=tag) if tag else self._target(what)
-        return wait_for(self._backend, target, timeout=_duration(timeout))
+        return wait_for(self._backend, target, timeout=duration_of(timeout))
 
     def results(self, batch: Batch | Tally | str) -> dict[str, Json]:
         """What the Python callable returned, for each job of the batch that succeeded, by id."""
@@ -293,6 +286,18 @@ class Client:
         return Target(ids=tuple(what))
 
 
+def client_settings(queue: str, connection_string: str, servicebus_connection_string: str, key: str) -> Settings:
+    """Those of environment and files, where the caller has not given others."""
+    settings = read_settings(queue=queue)
+    return replace(
+        settings,
+        connection_string=connection_string or settings.connection_string,
+        servicebus_connection_string=servicebus_connection_string or settings.servicebus_connection_string,
+        key=key or settings.key,
+        keys={} if key else settings.keys,
+    )
+
+
 def run_worker(queue: str = "", handler: Callable[..., Any] | str | None = None, **options: Any) -> dict[str, int]:
     """Run the queue's jobs on this machine until there is none left; how many attempts led to each state.
 
@@ -327,14 +332,14 @@ def _defaults(
     limits = replace(
         DEFAULT_LIMITS,
         retries=num_retries,
-        timeout=_duration(timeout),
+        timeout=duration_of(timeout),
         backoff=Backoff.parse(backoff) if backoff else DEFAULT_LIMITS.backoff,
         retry_on=tuple(map(cause, retry_on)),
         no_retry_on=tuple(map(cause, no_retry_on)),
     )
     return Spec(
         env=env_from_json(dict(env or {})),
-        tags=_tags(tags),
+        tags=tag_names(tags),
         lanes=(lane_name(lane),),
         limits=limits,
         outputs=output_target(bg_dirsync_to) if bg_dirsync_to else "",
@@ -357,7 +362,7 @@ def _new_job(task: Task, position: int, listing: Listing, batch: str, defaults: 
         raise BadInput(f"{listing.name_of(position)}: {error}") from error
 
 
-def _tags(tags: Sequence[str]) -> tuple[str, ...]:
+def tag_names(tags: Sequence[str]) -> tuple[str, ...]:
     if isinstance(tags, str):
         raise BadInput(f"tags are a list of texts, not the text {tags!r}")
     names = tuple(dict.fromkeys(map(tag_name, tags)))
@@ -366,7 +371,7 @@ def _tags(tags: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _duration(value: Duration | None) -> timedelta | None:
+def duration_of(value: Duration | None) -> timedelta | None:
     if value is None or isinstance(value, timedelta):
         return value
     return parse_duration(value) if isinstance(value, str) else timedelta(seconds=value)

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import queue
-import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
-from logging.handlers import QueueHandler, QueueListener
 from typing import Any
 
 from jobq.connect import open_realm
@@ -45,6 +42,7 @@ from jobq.worker.options import Until, WorkerOptions
 from jobq.worker.programs import CallableProgram, JobEnvironment, shell_program
 from jobq.worker.renewer import Renewer
 from jobq.worker.shared_calls import SharedCalls
+from jobq.worker.signals import logging_by_a_thread, signals
 from jobq.worker.slots import Slots
 from jobq.worker.supervision import Supervision
 from jobq.worker.terminal import Terminal, Writer
@@ -102,7 +100,7 @@ def run_worker_cli(address: Address, settings: Settings, options: WorkerOptions)
     was_interrupted = False
 
     async def run() -> Summary:
-        with _logging_by_a_thread(), _signals() as watch:
+        with logging_by_a_thread(), signals() as watch:
             summary = await _run(address, settings, options, watch, telemetry)
             nonlocal was_interrupted
             was_interrupted = watch.was_interrupted
@@ -219,71 +217,6 @@ def _check_callable(reference: str) -> bool:
         why = checked.stderr.strip().splitlines()[-1:] or ["it could not be imported"]
         raise BadInput(f"--proc {reference} is not a function that can be called: {why[0]}. Write module:function")
     return checked.returncode == IS_ASYNC
-
-
-@contextmanager
-def _logging_by_a_thread() -> Iterator[None]:
-    """Standard error that nobody reads must not stop the worker either."""
-    root = logging.getLogger()
-    handlers, lines = root.handlers[:], queue.SimpleQueue[Any]()
-    listener = QueueListener(lines, *handlers)
-    root.handlers = [QueueHandler(lines)]
-    listener.start()
-    try:
-        yield
-    finally:
-        root.handlers = handlers
-        listener.stop()
-
-
-class _Watch:
-    """SIGTERM and Ctrl-C: jobs get SIGTERM and a grace, then go back to the queue. A second Ctrl-C is immediate."""
-
-    def __init__(self) -> None:
-        self.was_interrupted = False
-        self._is_told = False
-        self._worker: Worker | None = None
-
-    def __call__(self, worker: Worker) -> None:
-        self._worker = worker
-        if self._is_told:  # before there was a worker
-            worker.stop()
-
-    def on_terminate(self) -> None:
-        self._is_told = True
-        logger.info("stopping: jobs get SIGTERM and go back to the queue")
-        if self._worker:
-            self._worker.stop()
-
-    def on_interrupt(self) -> None:
-        if self.was_interrupted and self._worker:
-            self._worker.kill()
-        self.was_interrupted = True
-        self.on_terminate()
-
-    def on_drain(self) -> None:
-        logger.info("finishing what runs, taking nothing new")
-        if self._worker:
-            self._worker.drain()
-
-
-@contextmanager
-def _signals() -> Iterator[_Watch]:
-    watch = _Watch()
-    loop = asyncio.get_running_loop()
-    handlers = {
-        signal.SIGTERM: watch.on_terminate,
-        signal.SIGUSR2: watch.on_terminate,
-        signal.SIGUSR1: watch.on_drain,
-        signal.SIGINT: watch.on_interrupt,
-    }
-    for number, handler in handlers.items():
-        loop.add_signal_handler(number, handler)
-    try:
-        yield watch
-    finally:
-        for number in handlers:
-            loop.remove_signal_handler(number)
 
 
 __all__ = ["JobqError", "run_worker", "run_worker_cli"]
