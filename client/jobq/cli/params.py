@@ -65,6 +65,10 @@ def _tags(text: str) -> tuple[str, ...]:
     return tuple(names.tag_name(part.strip()) for part in text.split(",") if part.strip())
 
 
+def _realms(text: str) -> tuple[str, ...]:
+    return tuple(names.realm_name(part.strip()) for part in text.split(",") if part.strip())
+
+
 def _label(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     if not name.strip() or not value.strip() or len(text) > 100 or not text.isprintable():
@@ -101,6 +105,7 @@ POSITIVE = Checked("duration", _positive)
 LEASE = Checked("duration", _lease)
 TAG = Checked("tag", names.tag_name)
 TAGS = Checked("a,b", _tags)
+REALMS = Checked("a,b", _realms)
 BACKOFF = Checked("first..longest", retry.Backoff.parse)
 LABEL = Checked("name=value", _label, separator=",")
 PATTERN = Checked("regex", _pattern)

@@ -19,7 +19,9 @@ from jobq.worker.options import WorkerOptions
 def command(
     session: Session,
     max_lane: str | None,
-    visibility_timeout: timedelta,
+    realms: tuple[str, ...],
+    all_realms: bool,
+    visibility_timeout: timedelta | None,
     grace: timedelta,
     proc: str,
     emulate_tty: bool,
@@ -32,6 +34,8 @@ def command(
       jobq mystorage/exp7 pull
     """
     options = WorkerOptions(
+        realms=realms,
+        all_realms=all_realms,
         lease=visibility_timeout,
         max_lane=max_lane,
         grace=grace,
