@@ -66,6 +66,7 @@ async def test_nothing_is_lost_on_azure_storage(kind: type[Scenario], call: str,
         scenario.is_acknowledged = True
     except (JobqError, Killed):
         pass
+    await scenario.follow()
     await stack.be_late()
 
     healthy = await go_on(scenario.world, lanes=scenario.lanes)
