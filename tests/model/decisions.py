@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from jobq.core import decide, operate
+from jobq.core import acknowledge, decide, operate
 from jobq.core.decide import Verdict
 from jobq.core.ports import NO_DELAY, Delivery
-from jobq.errors import IllegalTransition
+from jobq.core.workers import CHECKOUT
+from jobq.errors import IllegalTransition, LeaseLost
 from jobq.model.job import Job, JobState, Limits, Outcome, Reason, Spec
 from jobq.model.ticket import Entry, Ticket
 from tests.model.states import Case, Message, Row, Slot
 from tests.proof.world import START
 
 T = TypeVar("T")
+
+FRESH = 2
+"""A ticket's id that no row has named before; those that one names are 1."""
 
 BURIAL = 99
 """In place of a delivery's number, in the claim id of whoever ends a job by its dead letter."""
@@ -35,20 +39,29 @@ class Decisions:
 
         def ask() -> Verdict:
             entry = Entry("j", generation)
-            ticket = Ticket("t", (entry,) * len(slot.entries))
+            ticket = Ticket(_ticket(slot.ticket), (entry,) * len(slot.entries))
             return decide.judge(self._job(row) if row else None, entry, ticket, _delivery(slot), str(claim))
 
-        return self._once(("judge", row, generation, slot.message, slot.number, len(slot.entries)), ask)
+        return self._once(("judge", row, generation, slot.message, slot.number, len(slot.entries), slot.ticket), ask)
 
     def carried_out(self, row: Row, verdict: Verdict, slot: Slot) -> Row | None:
         claim = str(self.claim_id(slot))
 
         def ask() -> Row | None:
             job = self._job(row)
-            held = _delivery(slot)
-            return _row(decide.claimed(job, verdict, claim_id=claim, delivery=held, worker="w", now=START), row)
+            names = _ticket(FRESH) if slot.is_out and self.case.rules.next_named else ""
+            after = decide.claimed(
+                job,
+                verdict,
+                claim_id=claim,
+                delivery=_delivery(slot),
+                worker=CHECKOUT if slot.is_out else "w",
+                now=START,
+                next_ticket=names,
+            )
+            return _row(after, row)
 
-        return self._once(("claimed", row, verdict, slot.message, slot.number), ask)
+        return self._once(("claimed", row, verdict, slot.message, slot.number, slot.is_out), ask)
 
     def recorded(self, row: Row, how: str) -> Row | None:
         def ask() -> Row | None:
@@ -60,16 +73,36 @@ class Decisions:
 
         return self._once(("recorded", row, how), ask)
 
+    def is_callers(self, row: Row | None, slot: Slot) -> bool:
+        """Whether what the caller says of the job is heard."""
+
+        def ask() -> bool:
+            try:
+                acknowledge.held(self._job(row) if row else None, "j", str(self.claim_id(slot)))
+            except LeaseLost:
+                return False
+            return True
+
+        return self._once(("held", row, self.claim_id(slot)), ask)
+
+    def said(self, row: Row, how: str) -> Row | None:
+        """As `recorded`, by a caller: a job that is queued again has lost its message."""
+        after = self.recorded(row, how)
+        if after is None or after.state is not JobState.QUEUED:
+            return after
+        return self._once(("untied", after), lambda: _row(decide.untied(self._job(after)), after))
+
     def buried(self, row: Row, generation: int, message: Message) -> Row | None:
         def ask() -> Row | None:
             job, entry = self._job(row), Entry("j", generation)
-            ticket = Ticket("t", (entry,) * len(message.entries))
+            ticket = Ticket(_ticket(message.ticket), (entry,) * len(message.entries))
             delivery = Delivery(str(message.id), message.number + 1, b"", "", NO_DELAY)
             claim = str(100 * message.id + BURIAL)
             after = decide.given_up(job, entry, ticket, delivery, claim_id=claim, now=START)
             return row if after == job else _row(after, row)
 
-        return self._once(("buried", row, generation, message.id, message.number, len(message.entries)), ask)
+        known = (message.id, message.number, len(message.entries), message.ticket)
+        return self._once(("buried", row, generation, known), ask)
 
     def wanted(self, name: str, row: Row | None) -> Row | None:
         """The row after an operation; the same if it is refused."""
@@ -109,6 +142,8 @@ class Decisions:
             tries={reason: count for reason, count in tries.items() if count},
             cancel_requested=row.cancel,
             remove_requested=row.remove,
+            next_ticket=_ticket(row.next) if row.next else "",
+            worker=CHECKOUT if row.is_out else "w",
         )
 
     def _once(self, key: object, ask: Callable[[], T]) -> T:
@@ -133,7 +168,13 @@ def _row(job: Job | None, before: Row) -> Row | None:
         job.tries.get(Reason.LOST, 0),
         job.cancel_requested,
         job.remove_requested,
+        int(job.next_ticket.removeprefix("t") or 0),
+        job.worker == CHECKOUT,
     )
+
+
+def _ticket(number: int) -> str:
+    return f"t{number}"
 
 
 def _delivery(slot: Slot) -> Delivery:

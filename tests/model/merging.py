@@ -33,11 +33,16 @@ def merged(state: State, *, is_over: bool, are_generations_fresh: bool) -> State
         knows = _etag(0, knows, etags)
     elif call != "read":
         knows = _generation(0, knows, generations)
+    following = state.rows[0].next if state.rows[0] else 0
     state = state._replace(
         rows=tuple(row and _row(row, are_generations_fresh, is_over) for row in state.rows),
         outbox=frozenset(_promises(tuple(state.outbox), generations)),
-        messages=tuple(_message(message, etags, generations) for message in state.messages),
-        slots=tuple(_slot(slot, etags, generations) for slot in state.slots),
+        messages=tuple(_message(message, etags, generations, following) for message in state.messages),
+        slots=tuple(_slot(slot, etags, generations, following) for slot in state.slots),
+        following=frozenset(
+            (_generation(0, generation, generations), _ticket(ticket, following))
+            for generation, ticket in state.following
+        ),
         promised=_promises(state.promised, generations),
         pusher=(state.pusher[0], tuple(_etag(job, etag, etags) for job, etag in enumerate(state.pusher[1]))),
         operator=(which, call, knows),
@@ -50,6 +55,22 @@ def _etag(job: int, etag: int, etags: Numbers) -> int:
     return CURRENT if etag and etag == etags[job] else STALE if etag else 0
 
 
+def without_the_void(state: State) -> State:
+    """Without tickets, sent or promised, of which whoever receives one can but drop it."""
+    named = {row.message for row in state.rows if row} | {slot.message for slot in state.slots}
+    messages = (one for one in state.messages if one.id in named or one.ticket or any(g for _, g, _ in one.entries))
+    return state._replace(
+        messages=tuple(messages),
+        outbox=frozenset(promise for promise in state.outbox if any(generation for _, generation in promise)),
+        following=frozenset(promise for promise in state.following if any(promise)),
+    )
+
+
+def _ticket(ticket: int, following: int) -> int:
+    """Of what brings a job back: only the one that its row names matters."""
+    return CURRENT if ticket and ticket == following else 0
+
+
 def _generation(job: int, generation: int, generations: Numbers) -> int:
     if generations is KEPT:
         return generation
@@ -59,20 +80,24 @@ def _generation(job: int, generation: int, generations: Numbers) -> int:
 @lru_cache(100_000)
 def _row(row: Row, are_generations_fresh: bool, is_over: bool) -> Row:
     row = row._replace(etag=CURRENT, generation=CURRENT if are_generations_fresh else row.generation)
+    row = row._replace(next=CURRENT if row.next else 0)
     if not row.state.is_final:
         return row
-    row = row._replace(message=0, delivery=0, failures=0, losses=0, cancel=False, remove=False)
+    row = row._replace(message=0, delivery=0, failures=0, losses=0, cancel=False, remove=False, next=0, is_out=False)
     return row._replace(attempt=0) if is_over else row
 
 
 @lru_cache(100_000)
-def _message(message: Message, etags: Numbers, generations: Numbers) -> Message:
-    return message._replace(entries=_entries(message.entries, etags, generations))
+def _message(message: Message, etags: Numbers, generations: Numbers, following: int) -> Message:
+    entries = _entries(message.entries, etags, generations)
+    return message._replace(entries=entries, ticket=_ticket(message.ticket, following))
 
 
 @lru_cache(100_000)
-def _slot(slot: Slot, etags: Numbers, generations: Numbers) -> Slot:
+def _slot(slot: Slot, etags: Numbers, generations: Numbers, following: int) -> Slot:
     return slot._replace(
+        ticket=_ticket(slot.ticket, following),
+        following=_ticket(slot.following, following),
         entries=_entries(slot.entries, etags, generations),
         plan=tuple((job, verdict, _etag(job, etag, etags)) for job, verdict, etag in slot.plan),
         todo=tuple((job, _etag(job, etag, etags)) for job, etag in slot.todo),

@@ -10,7 +10,13 @@ from tests.model.states import IDLE, Message, Promise, Row, Slot, State
 
 T = TypeVar("T")
 
-EXECUTING = ("run", "record", "reread")
+HOLDING = ("hold", "extended", "letgo")
+"""What a caller, or the service for it, does while the job is checked out."""
+
+UNANSWERED = ("complete", "undo")
+"""What the service does when the ticket that ends the lease is on its way, and the caller not told yet."""
+
+EXECUTING = ("run", "record", "reread", *HOLDING)
 """What a worker does while it takes a job for its own."""
 
 
@@ -39,12 +45,18 @@ def etag_to_send(row: Row | None, generation: int) -> int:
     return row.etag if row is not None and is_as_promised and not row.attempt else 0
 
 
-def send(state: State, promise: Promise, etags: Sequence[int] | dict[int, int] | None = None) -> State:
+def send(
+    state: State,
+    promise: Promise,
+    etags: Sequence[int] | dict[int, int] | None = None,
+    *,
+    ticket: int = 0,
+    is_delayed: bool = False,
+) -> State:
     known = [message.id for message in state.messages] + [slot.message for slot in state.slots]
     known += [max(row.message, row.claim // 100) for row in state.rows if row]
-    message = Message(
-        1 + max(known), tuple((job, generation, etags[job] if etags else 0) for job, generation in promise)
-    )
+    entries = tuple((job, generation, etags[job] if etags else 0) for job, generation in promise)
+    message = Message(1 + max(known), entries, is_held=is_delayed, ticket=ticket)
     return state._replace(messages=(*state.messages, message))
 
 
@@ -58,7 +70,17 @@ def may_settle(state: State, slot: Slot) -> bool:
     return index >= 0 and state.messages[index].number == slot.number and not state.messages[index].is_dead
 
 
+def is_lease(message: Message, slot: Slot) -> bool:
+    """Whether what the slot has lasts until this message comes, if it lasts so long."""
+    is_next = slot.following != 0 and message.ticket == slot.following
+    return is_next if slot.at in HOLDING else message.id == slot.message or (is_next and slot.at in UNANSWERED)
+
+
 def holds(state: State, slot: Slot) -> bool:
+    if slot.at in (*HOLDING, *UNANSWERED):
+        ends = [message for message in state.messages if is_lease(message, slot)]
+        numbers = (slot.number, 0)[slot.at in HOLDING], 0
+        return bool(ends) and all(message.is_held and message.number in numbers for message in ends)
     index = index_of(state, slot.message) if slot.at != "idle" else -1
     return index >= 0 and state.messages[index].number == slot.number and state.messages[index].is_held
 

@@ -114,6 +114,11 @@ class Others:
     def _sweeper(self, state: State) -> Iterator[Step]:
         call, promise = state.sweeper
         none: Promise = ()
+        for generation, ticket in sorted(state.following):
+            kept = ticket if self.case.rules.promises_keep_ids else 0
+            sent = send(state, ((0, generation),), ticket=kept, is_delayed=True)
+            rest = state.following - {(generation, ticket)}
+            yield Step("sweeper sends a next ticket and deletes", sent._replace(following=rest))
         if call == "idle":
             for owed in sorted(state.outbox):
                 if self.case.is_sweeper_slow:

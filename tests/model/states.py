@@ -21,6 +21,16 @@ class Rules:
     """Each claim has an id of its own."""
     fresh_generations: bool = True
     """A job pushed again after its removal begins with a generation that was never used."""
+    next_named: bool = True
+    """The claim of a checkout names the ticket that will bring the job back."""
+    next_promised: bool = True
+    """An extension promises the ticket that it names."""
+    promises_keep_ids: bool = True
+    """Such a promise has the ticket's id."""
+    next_first: bool = True
+    """The message is completed when its job's next ticket is sent, not before."""
+    completed_only: bool = True
+    """A caller is answered only when the message was completed."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,12 @@ class Case:
     """Whether an outbox row may be deleted by another while the sweeper sends its tickets."""
     operations: tuple[str, ...] = ()
     """On job 0: cancel, remove, retry, push."""
+    callers: bool = False
+    """Whether whoever receives a ticket is the service, which checks the job out for a caller."""
+    has_workers: bool = True
+    """Whether it may be a worker."""
+    extends: int = 0
+    """How often leases of callers may be extended."""
     crashes: int = 0
     losses: int = 0
     """Of leases."""
@@ -66,6 +82,10 @@ class Row(NamedTuple):
     losses: int = 0
     cancel: bool = False
     remove: bool = False
+    next: int = 0
+    """The ticket that may take it over, besides the message."""
+    is_out: bool = False
+    """Checked out."""
 
 
 class Message(NamedTuple):
@@ -76,6 +96,8 @@ class Message(NamedTuple):
     number: int = 0
     is_dead: bool = False
     """The broker has given it up: only the sweeper reads it."""
+    ticket: int = 0
+    """Its ticket's id, where a row may name it."""
 
 
 class Slot(NamedTuple):
@@ -94,6 +116,12 @@ class Slot(NamedTuple):
     """Tickets it has promised and not sent."""
     forgets: tuple[Promise, ...] = ()
     """Outbox rows it will delete."""
+    ticket: int = 0
+    """The id of the ticket it has received."""
+    is_out: bool = False
+    """The service, and then its caller."""
+    following: int = 0
+    """The ticket that ends the caller's lease, when it comes."""
 
     @property
     def is_chunk(self) -> bool:
@@ -121,6 +149,9 @@ class State(NamedTuple):
     losses: int
     lost_replies: int
     dead_letters: int
+    extends: int
+    following: frozenset[tuple[int, int]]
+    """Promises of next tickets: generation and id."""
     accepted: frozenset[tuple[int, int]]
     """Job and execution of the ends that were recorded, while somebody may record them again."""
     cancelled: bool

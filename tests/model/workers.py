@@ -15,6 +15,7 @@ from tests.model.moves import (
     etag_to_send,
     holds,
     index_of,
+    is_lease,
     may_settle,
     named,
     send,
@@ -35,7 +36,7 @@ class Workers:
             if not message.is_held:
                 continue
             seen = state._replace(messages=with_item(state.messages, index, message._replace(is_held=False)))
-            holder = next((slot for slot in state.slots if holds(state, slot) and slot.message == message.id), None)
+            holder = next((slot for slot in state.slots if is_lease(message, slot) and holds(state, slot)), None)
             if holder is None:
                 yield Step(f"m{message.id} reappears", seen)
             elif state.losses:
@@ -59,10 +60,13 @@ class Workers:
             if message.is_held or message.is_dead:
                 continue
             held = message._replace(is_held=True, number=message.number + 1)
-            slot = Slot("claim", message.id, held.number, message.entries)
+            slot = Slot("claim", message.id, held.number, message.entries, ticket=message.ticket)
             messages = with_item(state.messages, position, held)
-            taken = state._replace(messages=messages, slots=with_item(state.slots, index, slot))
-            yield Step(f"receives m{message.id} (delivery {held.number})", taken)
+            kinds = [is_out for is_out in (False, True) if (self.case.callers if is_out else self.case.has_workers)]
+            for one in (slot._replace(is_out=is_out) for is_out in kinds):
+                taken = state._replace(messages=messages, slots=with_item(state.slots, index, one))
+                who = "a caller" if one.is_out else "a worker"
+                yield Step(f"{who} receives m{message.id} (delivery {held.number})", taken)
 
     def _claim(self, state: State, slot: Slot, now: Callable[..., State]) -> Iterator[Step]:
         """The fast path, with the etags in the ticket."""
@@ -104,11 +108,17 @@ class Workers:
                 todo[job] = after.etag
         outbox = state.outbox | set(splits) if self.case.rules.outbox else state.outbox
         order = tuple((job, todo[job]) for job, _, _ in slot.entries if job in todo)
-        done = slot._replace(plan=(), todo=order, owes=tuple(splits), forgets=tuple(splits))
+        done = after_call(slot._replace(plan=(), todo=order, owes=tuple(splits), forgets=tuple(splits)))
+        if slot.is_out and order:
+            first, row = "next" if self.case.rules.next_first else "complete", rows[0]
+            known = ((0, slot.entries[0][1], 0),)
+            following = row.next if row and writes else slot.following
+            done = done._replace(at=first, entries=known, todo=((0, 0),), ticket=0, following=following)
         said = ", ".join(f"job{job} {verdict.value}" for job, verdict, _ in writes) or "nothing to write"
-        yield Step(f"{named(slot)}: {said}", now(after_call(done), rows=rows, outbox=outbox), wrong=wrong)
+        yield Step(f"{named(slot)}: {said}", now(done, rows=rows, outbox=outbox), wrong=wrong)
         if writes and state.lost_replies:
-            unsure = slot._replace(at="read", plan=())
+            names = rows[0].next if rows[0] and slot.is_out else 0
+            unsure = slot._replace(at="read", plan=(), following=names)
             lost = now(unsure, rows=rows, outbox=outbox, lost_replies=state.lost_replies - 1)
             yield Step(f"{named(slot)}: {said}; reply lost", lost, is_fault=True, wrong=wrong)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from jobq.adapters.local import MemoryStack
+from jobq.core.checkout import ack, check_out, extend, nack
 from jobq.core.claim import Held, claim
 from jobq.core.finish import finish, give_back, settle
 from jobq.core.lease import TicketLease
@@ -53,6 +54,16 @@ class Holding:
 
 
 @dataclass
+class Caller:
+    """Who has a job checked out, until the time (in seconds) that it was told."""
+
+    job_id: str
+    token: str
+    until: float
+    is_expired: bool = False
+
+
+@dataclass
 class Known:
     """What may be said of a job without looking at its row."""
 
@@ -81,6 +92,7 @@ class Jobs(RuleBasedStateMachine):
         self.world.realm = self.world.process()
         self.processes = [self.world.process() for _ in range(2)]
         self.holdings: list[Holding] = []
+        self.callers: list[Caller] = []
         self.received: list[tuple[Worker, str, Delivery]] = []
         self.received_at: dict[tuple[str, int], float] = {}
         self.bodies: list[tuple[str, bytes]] = []
@@ -170,12 +182,19 @@ class Jobs(RuleBasedStateMachine):
         if held is None:
             return
         for job in held.jobs:
-            assert not self.told.of(job.id).must_not_start, f"{job.id} was claimed after its cancel"
-            for other in self.holdings:
-                is_live = other.held.lease.seconds_left > 0 and not other.held.lease.is_over
-                assert not (is_live and job.id in {one.id for one in other.left}), f"{job.id} is held twice"
+            self.check_free(job.id)
         self.holdings.append(Holding(worker, held, list(held.jobs)))
         self.count_expired()
+
+    def check_free(self, job_id: str) -> None:
+        """Whoever has just got it may have it."""
+        assert not self.told.of(job_id).must_not_start, f"{job_id} was claimed after its cancel"
+        for other in self.holdings:
+            is_live = other.held.lease.seconds_left > 0 and not other.held.lease.is_over
+            assert not (is_live and job_id in {one.id for one in other.left}), f"{job_id} is held twice"
+        for caller in self.callers:
+            is_live = caller.until > self.world.clock.seconds()
+            assert not (is_live and caller.job_id == job_id), f"{job_id} is held by two, a caller among them"
 
     def lose(self, job_ids: Iterable[str]) -> None:
         for job_id in job_ids:
@@ -186,6 +205,10 @@ class Jobs(RuleBasedStateMachine):
             if holding.held.lease.seconds_left <= 0 and not holding.is_expired:
                 holding.is_expired = True
                 self.lose(job.id for job in holding.left)
+        for caller in self.callers:
+            if caller.until <= self.world.clock.seconds() and not caller.is_expired:
+                caller.is_expired = True
+                self.lose([caller.job_id])
 
     @precondition(lambda self: self.holdings)
     @rule(
@@ -237,6 +260,42 @@ class Jobs(RuleBasedStateMachine):
         holding = self.holdings.pop(which % len(self.holdings))
         self.lose(job.id for job in holding.left)
 
+    # ---- callers over HTTP
+
+    @rule(count=st.integers(1, 2), broken=breaks, process=st.integers(0, 1))
+    def check_out(self, count: int, broken: Break, process: int) -> None:
+        done, held = self.attempt(broken, lambda realm: check_out([realm], count=count, lease=LEASE), process=process)
+        if broken is not None:
+            self.lose(IDS)  # whichever it had claimed when that happened
+        for one in held if done else ():
+            self.check_free(one.job.id)
+            self.callers.append(Caller(one.job.id, one.token, self.world.clock.seconds() + LEASE.total_seconds()))
+
+    @precondition(lambda self: self.callers)
+    @rule(which=st.integers(0, 9), how=st.sampled_from(["ack", "nack", "failed"]), broken=breaks)
+    def say(self, which: int, how: str, broken: Break) -> None:
+        caller = self.callers.pop(which % len(self.callers))
+
+        async def act(realm: Realm) -> None:
+            if how == "ack":
+                await ack(realm, caller.job_id, caller.token)
+            else:
+                await nack(realm, caller.job_id, caller.token, failed=how == "failed")
+
+        done, _ = self.attempt(broken, act)
+        if not done:
+            self.lose([caller.job_id])
+
+    @precondition(lambda self: self.callers)
+    @rule(which=st.integers(0, 9), broken=breaks)
+    def extend(self, which: int, broken: Break) -> None:
+        caller = self.callers[which % len(self.callers)]
+        done, _ = self.attempt(broken, lambda realm: extend(realm, caller.job_id, caller.token, lease=LEASE))
+        if done:
+            caller.until, caller.is_expired = self.world.clock.seconds() + LEASE.total_seconds(), False
+        else:
+            self.lose([caller.job_id])
+
     # ---- operators
 
     @rule(job_id=ids, broken=breaks)
@@ -248,6 +307,9 @@ class Jobs(RuleBasedStateMachine):
     @rule(job_id=ids, broken=breaks)
     def remove(self, job_id: str, broken: Break) -> None:
         self.told.of(job_id).must_exist = False
+        for caller in self.callers:
+            if caller.job_id == job_id:
+                caller.until = 0.0  # of one that is checked out nothing is left
         self.attempt(broken, lambda realm: remove(realm, job_id))
 
     @rule(job_id=ids, broken=breaks)

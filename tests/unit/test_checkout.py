@@ -8,11 +8,13 @@ from datetime import timedelta
 import pytest
 
 from jobq.core.checkout import CHECKOUT, ack, check_out, extend, nack
+from jobq.core.erase import delete_realm
 from jobq.core.meter import Meter, metered
 from jobq.core.operate import cancel
 from jobq.core.outbox import PATIENCE
 from jobq.core.pause import pause
 from jobq.core.payload import result_of
+from jobq.core.realm_settings import SettingsChange, change_settings
 from jobq.core.sweep import sweep
 from jobq.errors import BadInput, LeaseLost, NotFound, Unreachable
 from jobq.model.job import JobState, Limits, Reason
@@ -450,3 +452,25 @@ async def test_what_makes_no_sense_is_refused() -> None:
         await check_out([world.realm], count=0)
     with pytest.raises(BadInput, match="longer than zero"):
         await check_out([world.realm], lease=timedelta(0))
+
+
+async def test_lease_is_the_callers_or_the_lanes_or_the_realms_or_ten_minutes() -> None:
+    world = World()
+    await world.push(*(new_job(f"b-{n}", lanes=(lane,)) for n, lane in enumerate("0011")))
+    [usual] = await check_out([world.realm])
+    await change_settings(world.realm, SettingsChange(lease=2 * LEASE, lane_leases={"1": 3 * LEASE}))
+
+    *of_realm, own = await check_out([world.realm], count=2)
+    asked = await check_out_one(world.realm, lease=4 * LEASE)
+    extended = [await extend(world.realm, one.job.id, one.token) for one in (usual, own, asked)]
+
+    assert [usual.lease, of_realm[0].lease, own.lease, asked.lease] == [LEASE, 2 * LEASE, 3 * LEASE, 4 * LEASE]
+    assert [one.lease for one in extended] == [2 * LEASE, 3 * LEASE, 3 * LEASE]
+
+
+async def test_nothing_is_taken_from_a_realm_that_is_being_deleted() -> None:
+    world = World()
+    await world.push_one()
+    await delete_realm(world.realm)
+
+    assert await check_out([world.realm]) == []

@@ -15,6 +15,7 @@ from jobq.core.decide import (
     given_up,
     judge,
     may_try_again,
+    untied,
 )
 from jobq.core.ports import Delivery
 from jobq.model.job import FAILURES, Job, JobState, Limits, Outcome, Reason, Spec
@@ -107,6 +108,24 @@ def test_claim_names_its_id_its_message_and_its_delivery() -> None:
     assert (job.state, job.claim, job.message_id, job.delivery) == (JobState.RUNNING, "c2", "m1", 3)
     assert (job.worker, job.attempt, job.started_at, job.due_at) == ("w", 1, NOW, None)
     assert job.generation == 7
+
+
+@pytest.mark.parametrize("verdict", [Verdict.CLAIM, Verdict.TAKE_OVER])
+def test_claim_names_the_next_ticket_of_a_checkout_and_takes_that_of_another_away(verdict: Verdict) -> None:
+    before = replace(RUNNING, next_ticket="t1")
+
+    def after(**names: str) -> Job | None:
+        return claimed(before, verdict, claim_id="c2", delivery=delivered(), worker="w", now=NOW, **names)
+
+    assert (after(next_ticket="t2") or before).next_ticket == "t2"
+    assert (after() or before).next_ticket == ""
+
+
+def test_job_that_is_untied_waits_for_tickets_of_its_generation_only() -> None:
+    job = untied(replace(QUEUED, generation=8, message_id="m1", delivery=2, next_ticket="t"))
+
+    assert verdict(job) is Verdict.DROP
+    assert verdict(replace(job, generation=7)) is Verdict.CLAIM
 
 
 def test_take_over_counts_the_loss_and_a_further_attempt() -> None:

@@ -47,8 +47,9 @@ async def nack(
 
     `delay` is in place of the job's own backoff. Raises LeaseLost.
     """
-    reason = Reason.EXIT if failed else Reason.PREEMPTED
-    outcome = Outcome(reason, exit_code, message or "given back")
+    outcome = Outcome(Reason.PREEMPTED, message=message or "given back")
+    if failed:
+        outcome = Outcome(Reason.EXIT, exit_code, message)
     return await _end(realm, job_id, token, outcome, NACKED, delay)
 
 

@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from jobq.core import outbox
 from jobq.core.acknowledge import ack, held, nack, put_back, reject
-from jobq.core.checkout_rows import new_row, row_of
+from jobq.core.checkout_rows import LANE, new_row, row_of
 from jobq.core.claim import claim
 from jobq.core.lease import TicketLease
 from jobq.core.payload import with_payload
@@ -79,7 +79,7 @@ async def extend(realm: Realm, job_id: str, token: str, *, lease: timedelta | No
     _check(lease)
     job = held(await realm.find(job_id), job_id, token)
     row = await row_of(realm, job)
-    lane = row.labels["lane"]
+    lane = row.labels[LANE]
     length = _length(realm.queue(lane), lease or (await settings_of(realm)).lease_of(lane))
     await row.beat([job], believe=length)
     try:

@@ -184,7 +184,7 @@ class _Claiming:
         try:
             await forget_checkout(self.realm, lost)
         except JobqError as error:
-            logger.debug("kept the row of %s, until its lease ends: %s", lost.worker, error)
+            logger.debug("kept the row of a checkout of job %s until its lease ends: %s", lost.id, error)
 
     def _tell(self, steps: list[_Step]) -> None:
         for step in steps:

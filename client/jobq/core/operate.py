@@ -41,13 +41,21 @@ async def remove(realm: Realm, job_id: str) -> Job | None:
 
     One that is checked out goes at once, whoever holds it. Raises NotFound.
     """
-    before = await realm.read(job_id)
+    before = seen = await realm.read(job_id)
     await forget_checkout(realm, before)
-    job = await change(realm, job_id, removed)
+
+    def decide(job: Job) -> Job | None:
+        nonlocal seen
+        seen = job
+        return removed(job)
+
+    job = await change(realm, job_id, decide)
     if job is not None:
         await tell(realm, job.worker, cancel=job.id)
         return job
-    await forget_blobs(realm, before)
+    if seen.worker != before.worker:
+        await forget_checkout(realm, seen)
+    await forget_blobs(realm, seen)
     return None
 
 
