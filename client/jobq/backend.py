@@ -156,7 +156,10 @@ def open_backend(address: Address, settings: Settings) -> Backend:
 
 
 def direct_address(address: Address, settings: Settings) -> Address:
-    """What a worker pulls from: a control plane is asked. Raises BadInput for a folder of another machine."""
+    """What a worker pulls from: a control plane is asked, and taken at its word only within Azure's clouds.
+
+    Raises BadInput for another host, and for a folder of another machine.
+    """
     if address.backend is not addresses.Backend.HTTP:
         return address
     backend = open_backend(address, settings)
@@ -165,6 +168,11 @@ def direct_address(address: Address, settings: Settings) -> Address:
         direct = replace(addresses.parse_address(str(where["address"])), tables=str(where.get("tables", "")))
     finally:
         backend.close()
+    if any(map(addresses.is_outside_azure, (str(direct), direct.tables))):
+        raise BadInput(
+            f"{address} says that its queue is at {direct}, outside of Azure's clouds, and no login is sent there on "
+            "its word alone; if that is right, give the worker this address itself"
+        )
     # A folder that is missing here would be made, and look like an empty queue.
     if direct.backend is addresses.Backend.LOCAL and not Path(direct.place).is_dir():
         raise BadInput(f"{address} keeps its queue in a folder of its own machine, {direct.place}: run workers there")

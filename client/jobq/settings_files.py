@@ -14,14 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jobq.errors import BadInput
+from jobq.model.address import is_outside_azure
 
 NEARBY = ".jobq.toml"
 SYSTEM = Path("/etc/jobq.toml")
-
-_CLOUDS = (
-    *(".core.windows.net", ".core.usgovcloudapi.net", ".core.chinacloudapi.cn", ".storage.azure.net"),
-    *(".servicebus.windows.net", ".servicebus.usgovcloudapi.net", ".servicebus.chinacloudapi.cn"),
-)
 
 State = Literal["read", "not there", "not trusted"]
 
@@ -103,7 +99,7 @@ def read_file(file: ConfigFile, known: Sequence[str]) -> ConfigFile:
             problems.append(f"{file.path}: unknown key {key!r}; {closest(name, known)}")
         elif not isinstance(value, str):
             problems.append(f"{file.path}: {key!r} must be a text")
-        elif file.is_nearby and name in ("queue", "tables") and _is_outside(value):
+        elif file.is_nearby and name in ("queue", "tables") and is_outside_azure(value):
             problems.append(
                 f"{file.path}: {key!r} names a host outside of Azure's clouds, and a file that may have "
                 "come with the folder has no login sent there; say it in a variable or in ~/.config/jobq.toml"
@@ -112,12 +108,6 @@ def read_file(file: ConfigFile, known: Sequence[str]) -> ConfigFile:
             settings[name] = value.strip()
     tables = {key: value for key, value in data.items() if isinstance(value, dict) and key not in known}
     return replace(file, settings=settings, tables=tables, problems=problems)
-
-
-def _is_outside(address: str) -> bool:
-    """Whether it is a storage account or a namespace by a name of its own choosing."""
-    host = address.strip().removeprefix("sb://").partition("/")[0].lower()
-    return "." in host and not host.startswith("local:") and not host.endswith(_CLOUDS)
 
 
 def table_of(file: ConfigFile, path: Sequence[str]) -> Mapping[str, Any]:

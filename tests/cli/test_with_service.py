@@ -76,6 +76,23 @@ def test_a_worker_on_another_machine_is_not_sent_to_a_folder_of_its_own(
         direct_address(parse_address(url), Settings())
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"address": "x.elsewhere.example/demo"},
+        {"address": "sb://x.elsewhere.example/demo", "tables": "mystorage"},
+        {"address": "sb://mybus/demo", "tables": "x.core.windows.net.elsewhere.example"},
+    ],
+    ids=["account", "namespace", "tables"],
+)
+def test_a_worker_sends_no_login_where_a_service_alone_tells_it_to(
+    told: dict[str, str], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobq.http.HttpBackend.where", lambda backend: told)
+    with pytest.raises(BadInput, match="no login is sent"):
+        direct_address(parse_address(url), Settings())
+
+
 def test_an_address_that_is_direct_is_taken_as_it_is() -> None:
     address: Address = parse_address("local:./q/demo")
     assert direct_address(address, Settings()) is address

@@ -16,6 +16,12 @@ FORMS = (
 )
 
 
+_CLOUDS = (
+    *(".core.windows.net", ".core.usgovcloudapi.net", ".core.chinacloudapi.cn", ".storage.azure.net"),
+    *(".servicebus.windows.net", ".servicebus.usgovcloudapi.net", ".servicebus.chinacloudapi.cn"),
+)
+
+
 class Backend(StrEnum):
     STORAGE = "storage"
     SERVICE_BUS = "servicebus"
@@ -51,6 +57,12 @@ def parse_address(text: str) -> Address:
     if place.startswith(("https://", "http://")):
         return Address(Backend.HTTP, _base_url(place, text), realm)
     return Address(Backend.STORAGE, _host(place, text), realm)
+
+
+def is_outside_azure(address: str) -> bool:
+    """Whether it is a storage account or a namespace by a host name of its own choosing, to which a login would go."""
+    host = address.strip().removeprefix("sb://").partition("/")[0].lower()
+    return "." in host and not host.startswith("local:") and not host.endswith(_CLOUDS)
 
 
 def _host(name: str, text: str) -> str:
