@@ -297,7 +297,7 @@ def run_worker(queue: str = "", handler: Callable[..., Any] | str | None = None,
     """Run the queue's jobs on this machine until there is none left; how many attempts led to each state.
 
     Shell commands, or `handler` (a function at the top level of a module or script) with each job's keyword arguments.
-    Options are those of `jobq.worker.run.run_worker`: `slots`, `until` ("empty", "idle", "forever"), `lease`, …
+    Options are those of `jobq.worker.run.run_worker`: `slots`, `until` ("empty", "idle", "forever"), `realms`, …
     """
     from jobq.worker.run import run_worker as run
 

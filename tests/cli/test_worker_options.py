@@ -41,9 +41,12 @@ def test_each_option_of_a_worker_arrives(terminal: Terminal, calls: Calls) -> No
     terminal(
         *("worker", "-n", "8", "--visibility-timeout", "5m", "--time-limit", "1d", "--max-consecutive-failures", "3"),
         *("--idle-timeout", "10m", "--max-lane", "7", "--grace", "30s", "--proc", "mod:fun", "-q"),
+        *("--realms", "exp7, exp8", "--all-realms"),
     )
     assert calls[0][1] == WorkerOptions(
         slots=8,
+        realms=("exp7", "exp8"),
+        all_realms=True,
         lease=timedelta(minutes=5),
         time_limit=timedelta(days=1),
         max_consecutive_failures=3,
@@ -113,6 +116,23 @@ def test_pull_runs_one_job(terminal: Terminal, calls: Calls) -> None:
     assert calls[0][1] == WorkerOptions(one=True, lease=timedelta(hours=1))
 
 
+def test_further_realms_may_be_a_variable(terminal: Terminal, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBQ_WORKER_REALMS", "exp7,exp8")
+    monkeypatch.setenv("JOBQ_PULL_ALL_REALMS", "1")
+    terminal("worker")
+    terminal("pull")
+    assert [options for _, options in calls] == [
+        WorkerOptions(realms=("exp7", "exp8")),
+        WorkerOptions(one=True, all_realms=True),
+    ]
+
+
+def test_realm_that_cannot_be_is_refused(terminal: Terminal, calls: Calls) -> None:
+    answer = terminal("worker", "--realms", "exp7,No")
+    assert (answer.code, calls) == (2, [])
+    assert "'No' is not a realm's name" in answer.err
+
+
 def test_a_worker_given_a_url_pulls_from_where_the_service_says(
     terminal: Terminal, calls: Calls, stub: StubService
 ) -> None:
@@ -131,6 +151,15 @@ def test_what_is_pushed_is_run_and_counted(terminal: Terminal) -> None:
     assert waited.code == 5
     assert waited.out == "job b1-000002 failed: exit 3 (attempt 1 of 1)\n"
     assert terminal("logs", "b1-000001").out == "hello\n"
+
+
+def test_jobs_of_several_realms_are_run_the_lowest_lane_first(terminal: Terminal) -> None:
+    terminal("push", "--batch", "b1", "-c", "echo later; sleep 0.4", "--lane", "2")
+    terminal("local:./q/urgent", "push", "--batch", "b2", "-c", "echo first; sleep 0.4", "--lane", "1")
+    worked = run_process("worker", "--realms", "urgent")
+    assert worked.code == 0, worked.err
+    assert worked.out == "[b2-000001] first\n[b1-000001] later\n"
+    assert run_process("pull", "--all-realms").code == 0
 
 
 def test_push_says_which_failures_are_retried_and_how_soon(terminal: Terminal) -> None:

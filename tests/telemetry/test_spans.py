@@ -28,6 +28,7 @@ JOB = Job("b-1", "b", Spec(command="secret", traceparent=PARENT), attempt=1, pus
 
 @dataclass(slots=True)
 class Told:
+    telemetry: OpenTelemetry
     worker: WorkerTelemetry
     exporter: InMemorySpanExporter
     reader: InMemoryMetricReader
@@ -38,10 +39,14 @@ class Told:
 
     def attempts(self) -> list[Mapping[str, Any]]:
         """The attributes under which attempts were counted."""
+        return [names for names, _ in self.points("jobq.attempts")]
+
+    def points(self, name: str) -> list[tuple[Mapping[str, Any], float]]:
         data = self.reader.get_metrics_data()
         scopes = [scope for group in data.resource_metrics for scope in group.scope_metrics] if data else []
-        metrics = [metric for scope in scopes for metric in scope.metrics if metric.name == "jobq.attempts"]
-        return [dict(point.attributes or {}) for metric in metrics for point in metric.data.data_points]
+        metrics = [metric for scope in scopes for metric in scope.metrics if metric.name == name]
+        points = [point for metric in metrics for point in metric.data.data_points]
+        return [(dict(point.attributes or {}), point.value) for point in points]
 
 
 @pytest.fixture
@@ -51,7 +56,7 @@ def told() -> Iterator[Told]:
     traces.add_span_processor(SimpleSpanProcessor(exporter))
     metrics = MeterProvider([reader], shutdown_on_exit=False)
     telemetry = OpenTelemetry(Providers(traces, metrics, Trouble(), ()), "")
-    yield Told(telemetry.worker("exp7", "w1", slots=lambda: 2, running=lambda: 1), exporter, reader)
+    yield Told(telemetry, telemetry.worker("exp7", "w1", slots=lambda: 2, running=lambda: 1), exporter, reader)
     traces.shutdown()
     metrics.shutdown()
 
@@ -129,3 +134,12 @@ def test_a_lost_attempt_lasts_from_its_start_to_when_it_was_found(told: Told) ->
     assert told.attempts() == [
         {"jobq.realm": "exp7", "jobq.worker": "w0", "jobq.state": "failed", "jobq.reason": "lost"}
     ]
+
+
+def test_worker_of_two_realms_is_told_of_in_both(told: Told) -> None:
+    told.telemetry.worker("exp8", "w1", slots=lambda: 2, running=lambda: 0)
+
+    running = {names["jobq.realm"]: count for names, count in told.points("jobq.running")}
+    slots = {names["jobq.realm"]: count for names, count in told.points("jobq.slots")}
+
+    assert (running, slots) == ({"exp7": 1, "exp8": 0}, {"exp7": 2, "exp8": 2})

@@ -103,8 +103,8 @@ async def test_call_learns_who_it_is_and_tells_how_far(realm: Realm, tmp_path: P
     (job_id,) = await push(realm, spec)
 
     async with working(realm, **async_("about_me")) as worker:
-        await until(lambda: worker.runner.jobs.attempts)
-        ((_, attempt),) = worker.runner.jobs.attempts.values()
+        await until(lambda: worker.posts[realm.name].runner.jobs.attempts)
+        ((_, attempt),) = worker.posts[realm.name].runner.jobs.attempts.values()
         await until(attempt.progress)
         told = attempt.progress()
         hold.unlink()
@@ -164,7 +164,7 @@ async def test_cancelled_call_may_clean_up(realm: Realm, tmp_path: Path) -> None
 
     async with working(realm, **async_("tidy")) as worker:
         await until((tmp_path / "on").exists)
-        worker.runner.cancel(ids[0])
+        worker.posts[realm.name].runner.cancel(ids[0])
         await until(lambda: _are(realm, ids, "cancelled"))
 
     (job,) = await jobs(realm, ids)
@@ -215,7 +215,7 @@ async def test_call_that_kills_the_process_fails_alone(
     hold.touch()
     ids = await push(realm, *[call(hold=str(hold))] * 5)
     async with working(realm, **async_("misbehave")) as worker:
-        await until(lambda: len(worker.runner.jobs.attempts) == 5)
+        await until(lambda: len(worker.posts[realm.name].runner.jobs.attempts) == 5)
         ids += await push(realm, call(how=how), batch="c")
 
         # When that has happened
@@ -238,7 +238,7 @@ async def test_process_that_ends_by_nobody_knows_whose_doing_costs_each_call_one
     hold.touch()
     ids = await push(realm, *[call(hold=str(hold))] * 3)
     async with working(realm, **async_("misbehave")) as worker:
-        await until(lambda: len(worker.runner.jobs.attempts) == 3)
+        await until(lambda: len(worker.posts[realm.name].runner.jobs.attempts) == 3)
         ids += await push(realm, call(how="callback"), batch="c")
 
         await until(lambda: _are(realm, ids[3:], "failed"))
@@ -266,7 +266,7 @@ async def test_call_that_blocks_the_loop_does_not_stop_the_renewal_of_its_lease(
     ids = await push(realm, call(started=str(started), hold=str(hold)))
     async with working(realm, **async_("block", lease=timedelta(seconds=1))) as worker:
         await until(started.exists)
-        (kept,) = worker.runner.renewer._kept.values()
+        (kept,) = worker.pool.renewer._kept.values()
         first = kept.lease.received_at
 
         # When its lease has been renewed beyond three of its lengths
@@ -285,13 +285,13 @@ async def test_call_whose_lease_is_lost_ends_and_its_neighbour_goes_on(realm: Re
     ids = await push(realm, call(hold=str(hold)), call(hold=str(on)))
     on.touch()
     async with working(realm, **async_("misbehave")) as worker:
-        await until(lambda: len(worker.runner.jobs.attempts) == 2)
-        _, attempt = worker.runner.jobs.attempts[ids[0]]
-        _, other = worker.runner.jobs.attempts[ids[1]]
+        await until(lambda: len(worker.posts[realm.name].runner.jobs.attempts) == 2)
+        _, attempt = worker.posts[realm.name].runner.jobs.attempts[ids[0]]
+        _, other = worker.posts[realm.name].runner.jobs.attempts[ids[1]]
         await until(lambda: attempt._process and other._process)
 
         attempt.abandon()
-        await until(lambda: ids[0] not in worker.runner.jobs.attempts)
+        await until(lambda: ids[0] not in worker.posts[realm.name].runner.jobs.attempts)
         on.unlink()
         await until(lambda: _are(realm, ids[1:], "succeeded"))
 

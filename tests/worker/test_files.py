@@ -193,12 +193,12 @@ async def test_machine_without_room_for_files_gives_the_job_back(realm: Realm, m
 
 async def test_what_was_fetched_goes_when_it_is_much_and_other_files_come(realm: Realm, tmp_path: Path) -> None:
     meter = Meter()
-    files = JobFiles(Realm(metered(realm.stack, meter), realm.name), keep_bytes=10)
+    files, metering = JobFiles(keep_bytes=10), Realm(metered(realm.stack, meter), realm.name)
     one, two = await store(realm, {"a": b"1" * 20}), await store(realm, {"b": b"2" * 20})
     for n, name in enumerate((one, one, two, one)):
         (tmp_path / str(n)).mkdir()
 
-        await files.copy_to(tmp_path / str(n), name)
+        await files.copy_to(metering, tmp_path / str(n), name)
 
     assert meter["blob.get"] == 2 * 3
     files.close()
@@ -207,9 +207,9 @@ async def test_what_was_fetched_goes_when_it_is_much_and_other_files_come(realm:
 async def test_what_was_fetched_has_no_name_that_could_be_left_behind(
     realm: Realm, temporary: Path, tmp_path: Path
 ) -> None:
-    files = JobFiles(realm)
+    files = JobFiles()
 
-    await files.copy_to(tmp_path, await store(realm, {"a": b"1"}))
+    await files.copy_to(realm, tmp_path, await store(realm, {"a": b"1"}))
 
     assert list(temporary.iterdir()) == []
     files.close()
@@ -218,10 +218,10 @@ async def test_what_was_fetched_has_no_name_that_could_be_left_behind(
 async def test_nothing_is_written_over(realm: Realm, tmp_path: Path) -> None:
     """A link that lies there already is not followed."""
     (tmp_path / "a").symlink_to(tmp_path / "elsewhere")
-    files = JobFiles(realm)
+    files = JobFiles()
 
     with pytest.raises(OSError, match="exists"):
-        await files.copy_to(tmp_path, await store(realm, {"a": b"1"}))
+        await files.copy_to(realm, tmp_path, await store(realm, {"a": b"1"}))
 
     files.close()
     assert not (tmp_path / "elsewhere").exists()
@@ -229,7 +229,7 @@ async def test_nothing_is_written_over(realm: Realm, tmp_path: Path) -> None:
 
 async def test_missing_file_is_named(realm: Realm, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="the list of its files cannot be had"):
-        await JobFiles(realm).copy_to(tmp_path, f"{MONTH}-{X}")
+        await JobFiles().copy_to(realm, tmp_path, f"{MONTH}-{X}")
 
 
 class NoFiles:

@@ -13,9 +13,10 @@ from jobq.adapters.local import MemoryStack
 from jobq.adapters.sqlite_queue import LIMITS
 from jobq.core.ports import NO_DELAY, Delivery, QueueLimits, TicketQueue
 from jobq.core.realm import Realm
+from jobq.core.realm_settings import NO_LEASE, SettingsChange, change_settings
 from jobq.errors import Unreachable
 from jobq.model.job import JobState
-from jobq.worker.lanes import Lanes
+from jobq.worker.lanes import Lanes, RealmLanes, Taken
 from tests.until import until
 from tests.worker.running import push, shell, working
 
@@ -76,8 +77,14 @@ async def realm() -> AsyncIterator[Realm]:
 
 @pytest.fixture
 async def lanes(realm: Realm) -> Lanes:
-    lanes = Lanes(realm, LEASE)
-    await lanes.look()
+    return await lanes_of(realm)
+
+
+async def lanes_of(*realms: Realm, **options: Any) -> Lanes:
+    """Of realms as they are now."""
+    lanes = Lanes([RealmLanes(realm, **{"lease": LEASE, **options}) for realm in realms])
+    for one in lanes.realms:
+        await one.look()
     return lanes
 
 
@@ -97,21 +104,82 @@ async def test_lowest_lane_is_taken_from_first(realm: Realm, lanes: Lanes) -> No
 
     taken = [await lanes.take(lambda: 5) for _ in range(4)]
 
-    assert [[lane for lane, _ in some] for some in taken] == [["0", "0"], ["1", "1"], ["bulk", "bulk"], []]
+    assert [[ticket.lane for ticket in some] for some in taken] == [["0", "0"], ["1", "1"], ["bulk", "bulk"], []]
 
 
 async def test_lanes_that_are_not_waited_at_are_asked_one_after_the_other() -> None:
     stack = MemoryStack()
     realm = Realm(stack, "lanes")
     await realm.open_lanes(["0", "1", "bulk"])
-    lanes = Lanes(realm, LEASE)
-    await lanes.look()
+    lanes = await lanes_of(realm)
     for lane in ("bulk", "1", "0"):
         await realm.queue(lane).send([lane.encode(), lane.encode()])
 
     taken = await lanes.take(lambda: 5)
 
-    assert [lane for lane, _ in taken] == ["0", "0", "1", "1", "bulk"]
+    assert [ticket.lane for ticket in taken] == ["0", "0", "1", "1", "bulk"]
+    await stack.close()
+
+
+async def test_realms_take_turns_and_share_the_room_at_each_lane(realm: Realm) -> None:
+    # Given two realms with tickets in lanes 0 and 1, and one without
+    stack = MemoryStack()
+    a, b, idle = (Realm(stack, name) for name in ("one", "two", "idle"))
+    for some in (a, b, idle):
+        await some.open_lanes(["0", "1"])
+    for some, tickets in ((a, 5), (b, 7)):
+        for lane in ("1", "0"):
+            await some.queue(lane).send([lane.encode()] * tickets)
+    lanes = await lanes_of(a, idle, b)
+
+    # When they are asked for one after the other, and then for several at once
+    taken = [await lanes.take(lambda: 1) for _ in range(4)]
+    more = [await lanes.take(lambda room=room: room) for room in (4, 9)]  # type: ignore[misc]  # bound now
+
+    # Then
+    assert [[_said(ticket) for ticket in some] for some in taken] == [["one/0"], ["two/0"], ["one/0"], ["two/0"]]
+    assert [[_said(ticket) for ticket in some] for some in more] == [
+        ["one/0", "one/0", "two/0", "two/0"],
+        ["one/0", *["two/0"] * 3, *["one/1"] * 3, *["two/1"] * 2],
+    ]
+    await stack.close()
+
+
+async def test_lease_is_as_long_as_the_lane_is_set_to_or_else_the_realm() -> None:
+    # Given two realms, one of which is set to something
+    stack = MemoryStack()
+    default, chosen = Realm(stack, "default"), Realm(stack, "chosen")
+    hour, minute = timedelta(hours=1), timedelta(minutes=1)
+    await change_settings(chosen, SettingsChange(lease=hour, lane_leases={"1": minute, "2": NO_LEASE}))
+    for some in (default, chosen):
+        await some.open_lanes(["0", "1", "2"])
+        for lane in ("0", "1", "2"):
+            await some.queue(lane).send([b"ticket"])
+
+    # When their tickets are taken
+    lanes = await lanes_of(default, chosen, lease=None)
+    taken = {_said(ticket): ticket.lease for ticket in await lanes.take(lambda: 100)}
+
+    # Then
+    assert {name: lease.length for name, lease in taken.items()} == {
+        **{f"default/{lane}": timedelta(minutes=10) for lane in ("0", "1", "2")},
+        "chosen/0": hour,
+        "chosen/1": minute,
+        "chosen/2": hour,
+    }
+    assert 59 < taken["chosen/1"].delivery.lease.total_seconds() <= 60
+    await stack.close()
+
+
+async def test_lease_that_a_worker_is_given_wins() -> None:
+    stack = MemoryStack()
+    realm = Realm(stack, "lanes")
+    await change_settings(realm, SettingsChange(lease=timedelta(hours=1)))
+    await realm.queue("0").send([b"ticket"])
+
+    (ticket,) = await (await lanes_of(realm)).take(lambda: 1)
+
+    assert ticket.lease.length == LEASE
     await stack.close()
 
 
@@ -128,7 +196,7 @@ async def test_wait_ends_when_a_ticket_comes_to_any_lane(realm: Realm, lanes: La
     asked = [queue_of(realm, lane).asked for lane in ("0", "1", "bulk")]
     taken = await lanes.take(lambda: 5)
     assert asked == [queue_of(realm, lane).asked for lane in ("0", "1", "bulk")]
-    assert [(lane, lease.delivery.body) for lane, lease in taken] == [("1", b"ticket")]
+    assert [(lane, lease.delivery.body) for _, lane, lease in taken] == [("1", b"ticket")]
     assert not any(queue_of(realm, lane).waiting for lane in ("0", "1", "bulk"))
 
 
@@ -155,7 +223,7 @@ async def test_lane_in_trouble_is_an_error_and_what_others_gave_is_kept(realm: R
         await lanes.wait(for_ever(), FOR_EVER)
 
     queue_of(realm, "1").fails = False
-    assert [lane for lane, _ in await lanes.take(lambda: 3)] == ["0"]
+    assert [ticket.lane for ticket in await lanes.take(lambda: 3)] == ["0"]
 
 
 async def test_worker_starts_at_once_what_comes_while_it_waits(realm: Realm) -> None:
@@ -175,11 +243,15 @@ async def test_worker_that_is_stopped_gives_back_what_came_meanwhile(realm: Real
         # When a ticket comes, and it is stopped at that very moment
         queue_of(realm, "1").on_received = worker.drain
         ids = await push(realm, shell("true", lanes=("1",)))
-        await until(lambda: worker.runner.slots.is_closed)
+        await until(lambda: worker.pool.slots.is_closed)
 
     # Then the ticket is there for others, neither used up nor hidden
     assert len(await realm.queue("1").receive(1, lease=LEASE)) == 1
     assert (await realm.read(ids[0])).attempt == 0
+
+
+def _said(ticket: Taken) -> str:
+    return f"{ticket.realm.name}/{ticket.lane}"
 
 
 async def _all_succeeded(realm: Realm, ids: list[str]) -> bool:

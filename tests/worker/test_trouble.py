@@ -43,8 +43,8 @@ async def test_job_of_a_lost_worker_keeps_its_ticket_while_it_has_to_wait(
     # When that has no slot for them
     monkeypatch.setattr(ticket_run, "HOARD_SECONDS", 0.05)
     monkeypatch.setattr(ticket_run, "SUSPECT_PATIENCE", 0.05)
-    busy = make_worker(realm, WorkerOptions(quiet=True)).runner
-    assert await busy.slots.take(is_claimed=True)
+    busy = make_worker(realm, WorkerOptions(quiet=True)).posts[realm.name].runner
+    assert await busy.pool.slots.take(is_claimed=True)
     for delivery in again:
         await busy.run("0", TicketLease(realm.queue("0"), delivery, LEASE, time.monotonic()))
 
@@ -135,7 +135,7 @@ async def test_queue_that_is_made_while_a_worker_runs_is_found(realm: Realm, mon
     stack = MissingStack(realm.stack, f"{realm.name}-lane-5")
 
     async with working(Realm(stack, realm.name)) as worker:
-        await until(lambda: "5" in worker._lanes.missing)
+        await until(lambda: "5" in worker.posts[realm.name].lanes.missing)
         stack.missing.clear()
 
         await until(lambda: _all_ended(realm, 2))

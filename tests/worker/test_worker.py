@@ -220,7 +220,7 @@ async def test_claimed_job_that_is_cancelled_before_it_starts_is_not_started(rea
 
         # When the second is cancelled while it waits
         await operate.cancel(realm, waiting)
-        await until(lambda: waiting in worker.runner.cancelled)
+        await until(lambda: waiting in worker.posts[realm.name].runner.cancelled)
         (tmp_path / "go").touch()
 
         # Then it is not started
@@ -266,8 +266,8 @@ async def test_worker_whose_side_task_dies_does_not_go_on(realm: Realm, tmp_path
     with pytest.raises(ExceptionGroup, match="unhandled"):  # noqa: PT012
         async with working(realm) as worker:
             await until((tmp_path / "on").exists)
-            worker.runner.renewer._kept[0] = None  # type: ignore[assignment]  # what nobody foresaw
-            worker.runner.renewer._changed.set()
+            worker.pool.renewer._kept[0] = None  # type: ignore[assignment]  # what nobody foresaw
+            worker.pool.renewer._changed.set()
             await asyncio.Event().wait()
     await until(lambda: not is_alive(int((tmp_path / "on").read_text())))
 

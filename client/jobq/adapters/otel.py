@@ -35,18 +35,31 @@ class OpenTelemetry:
         self._tracer = trace.get_tracer("jobq", tracer_provider=providers.traces)
         self._meter = providers.metrics.get_meter("jobq")
         self._traceparent = traceparent
+        self._observed: dict[str, list[tuple[Mapping[str, str], Callable[[], int]]]] = {}
 
     def push(self, realm: str, batch: str) -> PushSpan:
         return PushSpan(self._tracer, self._meter, realm, batch, self._traceparent)
 
     def worker(self, realm: str, worker: str, *, slots: Callable[[], int], running: Callable[[], int]) -> WorkerSpans:
         told = WorkerSpans(self._tracer, self._meter, realm, worker)
-        told.observe("jobq.slots", "jobs that may run at once", slots)
-        told.observe("jobq.running", "jobs that run", running)
+        self._observe("jobq.slots", "jobs that may run at once", told.names, slots)
+        self._observe("jobq.running", "jobs that run", told.names, running)
         return told
 
     def close(self) -> None:
         self._providers.close()
+
+    def _observe(self, name: str, description: str, names: Mapping[str, str], value: Callable[[], int]) -> None:
+        """An instrument asks only whom it was made with, so each asks for all realms of the worker."""
+        if name not in self._observed:
+            told = self._observed[name] = []
+
+            def callback(_options: CallbackOptions) -> Iterator[Observation]:
+                for names, value in [*told]:
+                    yield Observation(value(), names)
+
+            self._meter.create_observable_up_down_counter(name, [callback], "{job}", description)
+        self._observed[name].append((names, value))
 
 
 class PushSpan:
@@ -86,16 +99,9 @@ class WorkerSpans:
         self.tracer = tracer
         self.realm = realm
         self.names = {"jobq.realm": realm, "jobq.worker": worker}
-        self._meter = meter
         self._ended = meter.create_counter("jobq.attempts", "{attempt}", "attempts that ended")
         self._took = _histogram(meter, "jobq.attempt.duration", "from an attempt's start to its end")
         self._waited = _histogram(meter, "jobq.wait.duration", "from a push to a job's first start")
-
-    def observe(self, name: str, description: str, value: Callable[[], int]) -> None:
-        def callback(_options: CallbackOptions) -> Iterator[Observation]:
-            yield Observation(value(), self.names)
-
-        self._meter.create_observable_up_down_counter(name, [callback], "{job}", description)
 
     def attempt(self, job: Job) -> AttemptSpan:
         return AttemptSpan(self, job)

@@ -15,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from jobq.cli.output import answer, answer_document, answer_json, say
-from jobq.cli.params import REALMS, option
+from jobq.cli.params import option
 from jobq.cli.session import Session
 from jobq.errors import JobqError, Unreachable
 
@@ -34,8 +34,6 @@ PAUSE = timedelta(seconds=10)
 _OPTIONS = (
     option("--print", is_flag=True, help="Check jobs out and print their commands for `eval`, instead of running one."),
     option("--count", type=click.IntRange(1, MAX_COUNT), default=1, help="With --print: at most so many jobs."),
-    option("--realms", type=REALMS, default="", help="With --print: these realms beside the one addressed."),
-    option("--all-realms", is_flag=True, help="With --print: all realms that there are beside this one."),
     option("--ack", is_flag=True, help="With --print: have each command say how it ended, by `jobq ack` or `nack`."),
     option(
         "-o",
@@ -45,7 +43,7 @@ _OPTIONS = (
         help="With --print: commands for a shell, or all there is to know of the jobs.",
     ),
 )
-_ONLY_HERE = ("count", "realms", "all_realms", "ack", "output")
+_ONLY_HERE = ("count", "ack", "output")
 _ONLY_RUNNING = ("grace", "proc", "emulate_tty", "quiet")
 
 
@@ -91,10 +89,9 @@ def print_checkouts(ctx: click.Context) -> None:
 
     given, session = ctx.params, ctx.obj
     realms = tuple(dict.fromkeys((session.address().realm, *given["realms"]))) if given["realms"] else ()
-    is_given = ctx.get_parameter_source("visibility_timeout") is not ParameterSource.DEFAULT
     wanted = Wanted(
         count=given["count"],
-        lease=given["visibility_timeout"] if is_given else None,
+        lease=given["visibility_timeout"],
         max_lane=given["max_lane"] or "",
         realms=None if given["all_realms"] else realms,
         is_acked=given["ack"],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from jobq.cli.params import DURATION, LEASE, TEXT, option, verbose_option
+from jobq.cli.params import DURATION, LEASE, REALMS, TEXT, option, verbose_option
 from jobq.cli.session import Session
 from jobq.settings import worker_defaults
 
@@ -28,7 +28,7 @@ class WorkerCommand(click.Command):
 
 
 def worker_options(function: F) -> F:
-    """`visibility_timeout`, `grace`, `proc`, `emulate_tty`, `quiet`."""
+    """`realms`, `all_realms`, `visibility_timeout`, `grace`, `proc`, `emulate_tty`, `quiet`."""
     function = option("-q", "--quiet", is_flag=True, help="Do not copy the jobs' output here.")(function)
     tty_help = "Let jobs write to a pseudo terminal, as some programs hold their output back otherwise."
     function = option("-t", "--emulate-tty", is_flag=True, help=tty_help)(function)
@@ -37,11 +37,15 @@ def worker_options(function: F) -> F:
     )
     function = option("--grace", type=DURATION, default="120s", help="From SIGTERM to SIGKILL of a job.")(function)
     lease_help = (
-        "How long a job of a dead worker stays hidden; it is renewed while the job runs. "
-        "On Service Bus the queue's own lock duration takes its place."
+        "How long a job of a dead worker stays hidden; it is renewed while the job runs. By default as long as the "
+        "job's lane is set to, or its realm, or else 10m. On Service Bus the queue's own lock duration takes its place."
     )
     lease = ("--visibility-timeout", "--lease", "visibility_timeout")
-    function = option(*lease, type=LEASE, default="10m", help=lease_help)(function)
+    function = option(*lease, type=LEASE, help=lease_help)(function)
+    all_help = "Work for all realms that there are beside this one, also for those that come later."
+    function = option("--all-realms", is_flag=True, help=all_help)(function)
+    realms_help = "Work for these realms beside the one addressed; the lowest lane of all comes first."
+    function = option("--realms", type=REALMS, default="", help=realms_help)(function)
     return verbose_option(function)
 
 

@@ -46,6 +46,10 @@ class Realm:
     def queue(self, lane: str) -> TicketQueue:
         return self.stack.queue(queue_name(self.name, lane))
 
+    def beside(self, name: str) -> Realm:
+        """Another realm of the same stack."""
+        return Realm(self.stack, name, self.now, self.new_token, self.random)
+
     async def commit(self, unit: Unit, *, patience: float = 0.0) -> list[str]:
         """Through this process's one writer of the shard. Raises Conflict, ReplyLost."""
         writer = self._writers.get(unit.shard)

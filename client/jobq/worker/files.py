@@ -27,7 +27,6 @@ KEEP_BYTES = 4 * 1024**3
 class JobFiles:
     """What was fetched, until `close`. Jobs get copies: none can change what another one gets."""
 
-    realm: Realm
     keep_bytes: int = KEEP_BYTES
     _pieces: IO[bytes] | None = None
     """One after the other, in a file without a name: it goes with the worker, however that ends."""
@@ -43,8 +42,8 @@ class JobFiles:
     """Held while a thread uses the file's descriptor: `close` may come when nobody waits for that thread any more."""
     _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FETCHES))
 
-    async def copy_to(self, work: Path, name: str) -> None:
-        """Put the files of a manifest below an empty directory.
+    async def copy_to(self, realm: Realm, work: Path, name: str) -> None:
+        """Put the files of a manifest, and what it names in the realm, below an empty directory.
 
         Raises BadInput, naming the file, for what is gone, broken or would lie elsewhere; Unreachable; OSError.
         """
@@ -53,8 +52,8 @@ class JobFiles:
             self.close()
         self._users += 1
         try:
-            manifest, month = await self._manifest(name), name.partition("-")[0]
-            await together(self._fetch_all(path, file, month) for path, file in manifest.files.items())
+            manifest, month = await self._manifest(realm, name), name.partition("-")[0]
+            await together(self._fetch_all(realm, path, file, month) for path, file in manifest.files.items())
             await asyncio.to_thread(self._write_all, manifest, month, work, self._pieces)
         except OSError:
             self._has_no_room = True
@@ -71,28 +70,28 @@ class JobFiles:
         for known in (self._places, self._manifests, self._turns):
             known.clear()
 
-    async def _manifest(self, name: str) -> Manifest:
+    async def _manifest(self, realm: Realm, name: str) -> Manifest:
         async with self._turn(name):
             if name not in self._manifests:
                 try:
-                    self._manifests[name] = await asyncio.to_thread(Manifest.parse, await get_file(self.realm, name))
+                    self._manifests[name] = await asyncio.to_thread(Manifest.parse, await get_file(realm, name))
                 except BadInput as error:
                     raise BadInput(f"the list of its files cannot be had: {error}") from error
             return self._manifests[name]
 
-    async def _fetch_all(self, path: str, file: File, month: str) -> None:
+    async def _fetch_all(self, realm: Realm, path: str, file: File, month: str) -> None:
         try:
             for piece in file.pieces:
-                await self._fetch(name_in(month, piece))
+                await self._fetch(realm, name_in(month, piece))
         except BadInput as error:
             raise BadInput(f"its file {path!r} cannot be had: {error}") from error
 
-    async def _fetch(self, name: str) -> None:
+    async def _fetch(self, realm: Realm, name: str) -> None:
         async with self._turn(name):
             if name in self._places:
                 return
             async with self._gate:
-                data = await get_file(self.realm, name)
+                data = await get_file(realm, name)
                 if self._pieces is None:
                     self._pieces = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # `close` closes it
                 start, self._end = self._end, self._end + len(data)

@@ -35,22 +35,28 @@ class Heart:
     """Told of a job, or of EVERYTHING."""
     on_drain: Callable[[], None]
     is_draining: Callable[[], bool]
-    believe: timedelta
+    is_closed: Callable[[], bool]
+    """Whether the realm is being deleted: then there is a row only while something runs."""
+    believe: Callable[[], timedelta]
+    """How long from now: at least until a dead worker's jobs have come back."""
     soon: float
     """Seconds between two beats while things change."""
-    gpus: GpuWatch = field(default_factory=GpuWatch)
+    gpus: GpuWatch
     _told: tuple[frozenset[str], int] = (frozenset(), 0)
     """The jobs, and of how many GPUs."""
     _beat_at: float = 0.0
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
-        longest = min(LONGEST_BEAT, self.believe.total_seconds() / 3)
         while True:
+            longest = min(LONGEST_BEAT, self.believe().total_seconds() / 3)
             try:
                 jobs = self.running()
                 is_new = not self._beat_at or self._to_tell(jobs) != self._told
-                if is_new or jobs or time.monotonic() - self._beat_at >= longest:
+                if self.is_closed() and not jobs:
+                    await self.row.leave()
+                    self._beat_at = 0.0
+                elif is_new or jobs or time.monotonic() - self._beat_at >= longest:
                     await self.beat()
             except JobqError as error:
                 logger.warning("could not write the worker's row: %s", error)
@@ -62,7 +68,7 @@ class Heart:
             told = self._to_tell(jobs)
             asked = await self.row.beat(
                 jobs,
-                believe=self.believe,
+                believe=self.believe(),
                 progress=self.progress(),
                 machine=in_use(),
                 gpus=self.gpus.gpus,

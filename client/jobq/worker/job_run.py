@@ -14,16 +14,12 @@ from jobq.core.realm import Realm
 from jobq.errors import BadInput, NoRoom, Unreachable
 from jobq.model.job import Job, Outcome, Progress, Reason
 from jobq.model.trace import carrying
-from jobq.settings import Settings
 from jobq.worker.attempt import Attempt, Startable
 from jobq.worker.companion import Companion
 from jobq.worker.directory import JobDirectory
-from jobq.worker.files import JobFiles
-from jobq.worker.options import WorkerOptions
 from jobq.worker.output import Output
-from jobq.worker.shared_calls import SharedCalls
-from jobq.worker.supervision import Supervision, boot_time
-from jobq.worker.terminal import Writer
+from jobq.worker.pool import Pool
+from jobq.worker.supervision import boot_time
 
 OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 """What the system says when the disk is full, memory is short, or there are too many files or processes."""
@@ -34,17 +30,11 @@ MakeProgram = Callable[[Job, JobDirectory], Startable]
 @dataclass(slots=True)
 class JobRunner:
     realm: Realm
-    options: WorkerOptions
-    settings: Settings
-    """How to reach the realm from another process."""
+    pool: Pool
     program: MakeProgram
-    terminal: Writer | None
-    supervision: Supervision
-    files: JobFiles
-    shared: SharedCalls | None = None
-    """Where calls of an async function run."""
     attempts: dict[str, tuple[Job, Attempt]] = field(default_factory=dict)
-    started: int = 0
+    """What runs of the realm's jobs."""
+    _leases: dict[str, TicketLease] = field(default_factory=dict)
 
     async def run(self, job: Job, lease: TicketLease, mine: set[Attempt], traceparent: str) -> Outcome | None:
         """How it ended, or None if the lease was lost or nobody can tell. The attempt is among `mine` meanwhile.
@@ -52,14 +42,15 @@ class JobRunner:
         Raises NoRoom where it could not be started now, which is not the job's fault.
         """
         attempt = self._attempt(job, lease)
-        self.started += 1
+        self.pool.started += 1
+        self.pool.attempts.add(attempt)
         mine.add(attempt)
-        self.attempts[job.id] = (job, attempt)
+        self.attempts[job.id], self._leases[job.id] = (job, attempt), lease
         directory = None
         try:
             directory = JobDirectory.make()
             if job.spec.files:
-                await self.files.copy_to(directory.work, job.spec.files)
+                await self.pool.files.copy_to(self.realm, directory.work, job.spec.files)
             whole = carrying(await with_payload(self.realm, job), traceparent)
             program = self.program(whole, directory)
             attempt.companion = self._companion(whole, directory, lease)
@@ -74,7 +65,8 @@ class JobRunner:
             return Outcome(Reason.EXIT, message=f"could not be started: {error}")
         finally:
             mine.discard(attempt)
-            del self.attempts[job.id]
+            self.pool.attempts.discard(attempt)
+            del self.attempts[job.id], self._leases[job.id]
             if directory:
                 await directory.remove()
 
@@ -86,31 +78,18 @@ class JobRunner:
         told = {job.id: attempt.progress() for job, attempt in self.attempts.values()}
         return {job_id: how for job_id, how in told.items() if how}
 
-    def stop(self, reason: Reason, grace: timedelta | None = None) -> None:
-        """Ask all to end."""
-        for _, attempt in list(self.attempts.values()):
-            attempt.stop(reason, grace)
-
-    def abandon(self) -> None:
-        """At once: nothing of a job goes on, and its ticket comes back when its lease ends."""
-        for _, attempt in list(self.attempts.values()):
-            attempt.abandon()
-
-    async def close(self) -> None:
-        """Nothing of any job goes on."""
-        await self.supervision.close()
-        self.files.close()
-        if self.shared:
-            await self.shared.close()
+    def longest_lease(self) -> timedelta | None:
+        """Of what runs: if this worker dies now, all of it is others' to take when that is over."""
+        return max((lease.delivery.lease for lease in self._leases.values()), default=None)
 
     def _attempt(self, job: Job, lease: TicketLease) -> Attempt:
         key = log_key(self.realm.name, job.id, job.attempt)
-        output = Output(self.realm.stack.blobs, key, f"[{job.id}] ".encode(), self.terminal)
-        options = self.options
-        return Attempt(job, output, options.grace, self.supervision, lambda: lease.seconds_left, options.emulate_tty)
+        output = Output(self.realm.stack.blobs, key, f"[{job.id}] ".encode(), self.pool.terminal)
+        grace, emulate_tty = self.pool.options.grace, self.pool.options.emulate_tty
+        return Attempt(job, output, grace, self.pool.supervision, lambda: lease.seconds_left, emulate_tty)
 
     def _companion(self, job: Job, directory: JobDirectory, lease: TicketLease) -> Companion:
         def until() -> float:
             return boot_time(lease.seconds_left)
 
-        return Companion(self.realm, self.settings, job, directory, self.supervision, until)
+        return Companion(self.realm, self.pool.settings, job, directory, self.pool.supervision, until)

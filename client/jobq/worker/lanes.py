@@ -1,4 +1,4 @@
-"""The lanes a worker takes tickets from: the lowest first, new ones noticed, all of them waited at together."""
+"""The lanes a worker takes tickets from: the lowest first over all its realms, all of them waited at together."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobq.core.lease import TicketLease
-from jobq.core.ports import Delivery, QueueLimits
+from jobq.core.ports import NO_DELAY, QueueLimits
 from jobq.core.realm import EVERY_LANE, Realm
-from jobq.errors import JobqError, NotFound
+from jobq.core.realm_settings import RealmSettings, settings_or_default
+from jobq.errors import JobqError, NotAllowed, NotFound
 from jobq.model.names import DEFAULT_LANE, lane_order
 
 logger = logging.getLogger(__name__)
@@ -22,72 +23,133 @@ logger = logging.getLogger(__name__)
 MISSING_SECONDS = 30.0
 """How often a queue that was missing is asked for again: on Service Bus that takes a while, and holds up the others."""
 
-Taken = tuple[str, TicketLease]
-"""A lane, and a ticket that was received from it."""
 
+class Taken(NamedTuple):
+    """A ticket, and where it was received."""
 
-@dataclass(slots=True)
-class Lanes:
     realm: Realm
-    lease: timedelta
+    lane: str
+    lease: TicketLease
+
+
+@dataclass(eq=False, slots=True)
+class RealmLanes:
+    """The lanes of one realm, as of the last look."""
+
+    realm: Realm
+    lease: timedelta | None = None
+    """Of every lane, whatever the realm is set to."""
     max_lane: str | None = None
     names: list[str] = field(default_factory=lambda: [DEFAULT_LANE])
     """Lowest first."""
-    missing: dict[str, NotFound] = field(default_factory=dict)
-    """Lanes that have no queue, where it has to be made by somebody: by the last look at them."""
+    missing: dict[str, NotFound | NotAllowed] = field(default_factory=dict)
+    """Lanes without a queue, where it has to be made by somebody, or without a role for it: by the last question."""
     paused: frozenset[str] = frozenset()
-    """Lanes that nothing is taken from, as of the last look."""
-    _tried_at: float = -math.inf
-    _looked_at: float = -math.inf
-    _came: list[Taken] = field(default_factory=list)
+    """Lanes that nothing is taken from."""
+    is_closed: bool = False
+    """Being deleted: as paused, and nothing is waited for."""
+    turn: int = 0
+    """When something was taken here last, as a number that grows."""
+    _settings: RealmSettings = field(default_factory=RealmSettings)
+    _dry: set[str] = field(default_factory=set)
+    """Lanes that had nothing when they were asked last."""
 
-    @property
-    def limits(self) -> QueueLimits:
-        return self.realm.queue(DEFAULT_LANE).limits
+    async def look(self) -> None:
+        """One read."""
+        settings, most = await settings_or_default(self.realm), self.max_lane
+        self.names = [lane for lane in settings.lanes if most is None or lane_order(lane) <= lane_order(most)]
+        paused = frozenset(settings.lanes if EVERY_LANE in settings.paused else settings.paused)
+        if settings.is_deleting and not self.is_closed:
+            logger.warning("%s is being deleted: nothing more is taken from it", self.realm.address)
+        elif paused != self.paused:
+            what = f"paused: lane {', '.join(sorted(paused, key=lane_order))}" if paused else "not paused any more"
+            logger.warning("%s (%s)", what, self.realm.address)
+        self._settings, self.paused, self.is_closed = settings, paused, settings.is_deleting
+
+    def lease_of(self, lane: str) -> timedelta:
+        return self.lease or self._settings.lease_of(lane)
+
+    def longest_lease(self) -> timedelta:
+        return max(map(self.lease_of, self.names), default=self.lease_of(DEFAULT_LANE))
 
     @property
     def present(self) -> list[str]:
         return [lane for lane in self.names if lane not in self.missing]
 
-    async def look(self, *, after: float = 0.0) -> None:
-        """Which lanes there are; not again within `after` seconds."""
-        if time.monotonic() - self._looked_at < after:
-            return
-        (lanes, paused), most = await self.realm.lanes_and_paused(), self.max_lane
-        self.names = [lane for lane in lanes if most is None or lane_order(lane) <= lane_order(most)]
-        paused = frozenset(lanes) if EVERY_LANE in paused else paused
-        if paused != self.paused:
-            logger.warning("%s", f"paused: lane {', '.join(sorted(paused))}" if paused else "not paused any more")
-        self.paused = paused
-        self._looked_at = time.monotonic()
+    def to_ask(self, *, also_missing: bool = False) -> list[str]:
+        lanes = [] if self.is_closed else self.names if also_missing else self.present
+        return [lane for lane in lanes if lane not in self.paused]
+
+    def is_dry(self, lane: str) -> bool:
+        return lane in self._dry
+
+    async def receive(self, lane: str, most: int, *, wait: timedelta = NO_DELAY) -> list[Taken]:
+        """None of a lane that is missing, which is noted. Raises what the queue raises otherwise."""
+        queue, lease = self.realm.queue(lane), self.lease_of(lane)
+        try:
+            deliveries = await queue.receive(min(most, queue.limits.max_receive), lease=lease, wait=wait)
+        except (NotFound, NotAllowed) as error:
+            if lane not in self.missing:
+                logger.error("went on without lane %s of %s: %s", lane, self.realm.address, error)
+            self.missing[lane] = error
+            return []
+        self.missing.pop(lane, None)
+        (self._dry.discard if deliveries else self._dry.add)(lane)
+        now = time.monotonic()
+        return [Taken(self.realm, lane, TicketLease(queue, delivery, lease, now)) for delivery in deliveries]
+
+
+@dataclass(slots=True)
+class Lanes:
+    """Of all the realms that a worker takes tickets from."""
+
+    realms: list[RealmLanes]
+    """Others may add to it, and take from it. Never empty."""
+    _turns: int = 0
+    _tried_at: float = -math.inf
+    _came: list[Taken] = field(default_factory=list)
+
+    @property
+    def limits(self) -> QueueLimits:
+        return self.realms[0].realm.queue(DEFAULT_LANE).limits
+
+    @property
+    def count(self) -> int:
+        return sum(len(realm.names) for realm in self.realms)
 
     async def take(self, room: Callable[[], int]) -> list[Taken]:
-        """Tickets for the room there is, a higher lane's only where the lower ones have none.
+        """Tickets for the room there is, a higher lane's only where the lower ones have none in any realm.
 
-        Where queues are waited at, to be sure that one has nothing takes a while. So what there is can start first:
-        what came in a `wait`, or what the lowest lane has that has anything.
+        Realms with the same lane take turns, and share the room. Where queues are waited at, to be sure that one has
+        nothing takes a while. So what there is can start first: what came in a `wait`, or what the first lane has that
+        has anything.
         """
         if taken := self.came():
             return taken
-        for lane in self._to_try():
+        sources = self._to_try()
+        for n, (realm, lane) in enumerate(sources):
             wanted = room() - len(taken)
             if wanted <= 0:
                 break
-            queue = self.realm.queue(lane)
+            sharing = sum(other == lane and not some.is_dry(other) for some, other in sources[n:])
             try:
-                deliveries = await queue.receive(min(wanted, queue.limits.max_receive), lease=self.lease)
-            except NotFound as error:
-                self._miss(lane, error)
-                continue
+                got = await realm.receive(lane, math.ceil(wanted / max(1, sharing)))
             except JobqError:
                 if not taken:
                     raise
                 break  # what other lanes gave is held, and nobody else would run it before its lease ends
-            self.missing.pop(lane, None)
-            taken += self._taken(lane, deliveries)
-            if taken and queue.limits.waits:
+            taken += got
+            if got:
+                self._turns += 1
+                realm.turn = self._turns
+            if taken and self.limits.waits:
                 break
+        self._check()
         return taken
+
+    def has_come_from(self, realm: str) -> bool:
+        """Whether `came` has any of it."""
+        return any(ticket.realm.name == realm for ticket in self._came)
 
     def came(self) -> list[Taken]:
         """Tickets that came in a `wait` and were not taken yet."""
@@ -102,7 +164,8 @@ class Lanes:
         if not self.limits.waits:
             await waiting
             return
-        receiving = [asyncio.ensure_future(self._wait_at(lane, seconds)) for lane in self._open()]
+        wait = timedelta(seconds=seconds)
+        receiving = [asyncio.ensure_future(self._wait_at(realm, lane, wait)) for realm, lane in self._open()]
         tasks = [asyncio.ensure_future(waiting), *receiving]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -113,34 +176,27 @@ class Lanes:
         for task in receiving:
             if not task.cancelled():
                 task.result()  # where a lane is in trouble, its error; what others gave is kept
+        self._check()
 
-    async def _wait_at(self, lane: str, seconds: float) -> None:
-        wait = timedelta(seconds=seconds)
-        try:
-            deliveries = await self.realm.queue(lane).receive(1, lease=self.lease, wait=wait)
-        except NotFound as error:
-            self._miss(lane, error)
-        else:
-            self._came += self._taken(lane, deliveries)
+    async def _wait_at(self, realm: RealmLanes, lane: str, wait: timedelta) -> None:
+        self._came += await realm.receive(lane, 1, wait=wait)
 
-    def _to_try(self) -> list[str]:
+    def _to_try(self) -> list[tuple[RealmLanes, str]]:
         """The lanes that have a queue, and now and then those that had none."""
         if time.monotonic() - self._tried_at < MISSING_SECONDS:
             return self._open()
         self._tried_at = time.monotonic()
-        return [lane for lane in self.names if lane not in self.paused]
+        return self._open(also_missing=True)
 
-    def _open(self) -> list[str]:
-        return [lane for lane in self.present if lane not in self.paused]
+    def _open(self, *, also_missing: bool = False) -> list[tuple[RealmLanes, str]]:
+        """Lowest first; at equal lanes the realm first that had its turn longest ago."""
+        lanes = [(realm, lane) for realm in self.realms for lane in realm.to_ask(also_missing=also_missing)]
+        return sorted(lanes, key=lambda source: (lane_order(source[1]), source[0].turn))
 
-    def _miss(self, lane: str, error: NotFound) -> None:
-        """A lane without a queue keeps nobody from the others. Raises the error where there are none."""
-        if lane not in self.missing:
-            logger.error("went on without lane %s: %s", lane, error)
-        self.missing[lane] = error
-        if not self.present:
-            raise error
-
-    def _taken(self, lane: str, deliveries: list[Delivery]) -> list[Taken]:
-        queue, now = self.realm.queue(lane), time.monotonic()
-        return [(lane, TicketLease(queue, delivery, self.lease, now)) for delivery in deliveries]
+    def _check(self) -> None:
+        """A lane that is missing keeps nobody from the others. Raises its error where there are none."""
+        if any(realm.present for realm in self.realms):
+            return
+        for realm in self.realms:
+            for lane in realm.names:
+                raise realm.missing[lane]

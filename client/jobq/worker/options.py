@@ -14,8 +14,12 @@ Until = Literal["empty", "idle", "forever"]
 class WorkerOptions:
     slots: int = 1
     """Jobs that run at the same time."""
-    lease: timedelta = timedelta(minutes=10)
-    """How long a job of a dead worker stays hidden; renewed at a third of it."""
+    realms: tuple[str, ...] = ()
+    """To work for beside the one addressed: of the same account, namespace or folder."""
+    all_realms: bool = False
+    """Work for all that there are, also for those that come later."""
+    lease: timedelta | None = None
+    """How long a job of a dead worker stays hidden; renewed at a third of it. None: as the job's lane is set."""
     time_limit: timedelta | None = None
     """After that, jobs go back to the queue as if the machine were preempted, and the worker ends."""
     max_consecutive_failures: int = 0

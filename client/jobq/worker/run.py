@@ -5,27 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import queue
-import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
-from logging.handlers import QueueHandler, QueueListener
 from typing import Any
 
 from jobq.connect import open_realm
+from jobq.core.api import list_realms
 from jobq.core.realm import Realm
-from jobq.core.workers import WorkerRow
+from jobq.core.realm_settings import DEFAULT_LEASE
+from jobq.core.workers import EVERYTHING, WorkerRow
 from jobq.errors import BadInput, JobqError
 from jobq.model.address import Address, parse_address
 from jobq.model.job import Job, JobState
-from jobq.model.names import new_token
+from jobq.model.names import DEFAULT_LANE, new_token, realm_name
 from jobq.settings import (
     Settings,
     inherited_environment,
@@ -38,15 +37,15 @@ from jobq.telemetry import SILENCE, Telemetry, open_telemetry
 from jobq.worker.attempt import Startable
 from jobq.worker.call import IS_ASYNC
 from jobq.worker.directory import JobDirectory
-from jobq.worker.files import JobFiles
 from jobq.worker.heart import Heart
 from jobq.worker.job_run import JobRunner, MakeProgram
+from jobq.worker.lanes import RealmLanes
 from jobq.worker.options import Until, WorkerOptions
+from jobq.worker.pool import Pool
+from jobq.worker.post import Post, Posts
 from jobq.worker.programs import CallableProgram, JobEnvironment, shell_program
-from jobq.worker.renewer import Renewer
 from jobq.worker.shared_calls import SharedCalls
-from jobq.worker.slots import Slots
-from jobq.worker.supervision import Supervision
+from jobq.worker.signals import logging_by_a_thread, signals
 from jobq.worker.terminal import Terminal, Writer
 from jobq.worker.ticket_run import TicketRunner
 from jobq.worker.worker import Summary, Worker
@@ -67,7 +66,9 @@ def run_worker(
     until: Until = "empty",
     idle_timeout: timedelta | None = None,
     time_limit: timedelta | None = None,
-    lease: timedelta = timedelta(minutes=10),
+    lease: timedelta | None = None,
+    realms: Sequence[str] = (),
+    all_realms: bool = False,
     max_lane: str | int | None = None,
     quiet: bool = True,
 ) -> dict[str, int]:
@@ -75,13 +76,15 @@ def run_worker(
 
     `handler` is a function at the top level of a module or script (or its name, `module:function`), called with each
     job's keyword arguments in a process of its own; calls of an `async def` run side by side in one. What it returns,
-    as JSON, is the job's result. Without one the jobs are shell commands. Raises JobqError for a queue that cannot be
-    reached or read.
+    as JSON, is the job's result. Without one the jobs are shell commands. `realms`: others of the same place, to work
+    for as well. Without a `lease`, a lane's own holds. Raises JobqError for a queue that cannot be reached or read.
     """
     proc = handler if isinstance(handler, str) else CallableProgram.of(handler).reference if handler else ""
     lane = None if max_lane is None else str(max_lane)
     options = WorkerOptions(
         slots=slots,
+        realms=tuple(map(realm_name, realms)),
+        all_realms=all_realms,
         lease=lease,
         time_limit=time_limit,
         until=until,
@@ -102,7 +105,7 @@ def run_worker_cli(address: Address, settings: Settings, options: WorkerOptions)
     was_interrupted = False
 
     async def run() -> Summary:
-        with _logging_by_a_thread(), _signals() as watch:
+        with logging_by_a_thread(), signals() as watch:
             summary = await _run(address, settings, options, watch, telemetry)
             nonlocal was_interrupted
             was_interrupted = watch.was_interrupted
@@ -132,7 +135,8 @@ async def _run(
         terminal = None if options.quiet else Terminal(sys.stdout.buffer)
         worker = make_worker(realm, options, terminal, telemetry, settings)
         watch(worker)
-        logger.info("worker %s takes jobs from %s, %d at a time", worker.heart.row.worker, realm.address, options.slots)
+        where = ", ".join(post.realm.address for post in worker.posts)
+        logger.info("worker %s takes jobs from %s, %d at a time", worker.pool.worker, where, options.slots)
         try:
             return await worker.run()
         finally:
@@ -168,35 +172,48 @@ def make_worker(
     name = f"{socket.gethostname().split('.')[0][:40]}-{os.getpid()}-{new_token()[:6]}"
     environment = JobEnvironment.of_this_process(realm.name, name)
     shared = SharedCalls(options.proc, environment.importing(environment.base), terminal) if options.is_async else None
-    program = _program(options, environment, shared)
-    jobs = JobRunner(realm, options, settings, program, terminal, Supervision(), JobFiles(realm), shared)
-    runner = TicketRunner(
-        realm=realm,
-        options=options,
+    pool = Pool(
         worker=name,
-        jobs=jobs,
-        slots=Slots(options.slots),
-        renewer=Renewer(),
-        telemetry=telemetry.worker(realm.name, name, slots=lambda: options.slots, running=lambda: len(jobs.attempts)),
+        options=options,
+        settings=settings,
+        terminal=terminal,
+        shared=shared,
         on_outcome=lambda outcome: worker.on_outcome(outcome),
         on_end=lambda job: worker.on_end(job),
-        is_ahead=lambda: worker.is_ahead(),
     )
 
-    beat = realm.queue("0").limits.poll_seconds * BEATS_PER_POLL
+    def make(name: str) -> Post:
+        chosen = realm if name == realm.name else realm.beside(name)
+        program = _program(options, replace(environment, queue_name=name), shared)
+        return _post(chosen, JobRunner(chosen, pool, program), telemetry, lambda: worker)
+
+    async def find() -> list[str]:
+        return list((await list_realms(realm))["realms"])
+
+    posts = Posts(make, [realm.name, *options.realms], find if options.all_realms else None)
+    worker = Worker(pool, posts)
+    return worker
+
+
+def _post(realm: Realm, jobs: JobRunner, telemetry: Telemetry, worker: Callable[[], Worker]) -> Post:
+    pool, options = jobs.pool, jobs.pool.options
+    told = telemetry.worker(realm.name, pool.worker, slots=lambda: options.slots, running=lambda: len(jobs.attempts))
+    runner = TicketRunner(realm, pool, jobs, told)
+    lanes = RealmLanes(realm, options.lease, options.max_lane)
     heart = Heart(
-        row=WorkerRow(realm, name, options.slots, worker_labels() | dict(options.labels), worker_image()),
+        row=WorkerRow(realm, pool.worker, options.slots, worker_labels() | dict(options.labels), worker_image()),
         running=jobs.running,
         progress=jobs.progress,
         on_cancel=runner.cancel,
-        on_preempt=lambda job: worker.rehearse(job),
-        on_drain=lambda: worker.drain(),
-        is_draining=lambda: worker.is_draining,
-        believe=options.lease,
-        soon=beat,
+        on_preempt=lambda job: worker().rehearse() if job == EVERYTHING else runner.preempt(job),
+        on_drain=lambda: worker().drain(),
+        is_draining=lambda: worker().is_draining,
+        is_closed=lambda: lanes.is_closed,
+        believe=lambda: jobs.longest_lease() or min(DEFAULT_LEASE, lanes.longest_lease()),
+        soon=realm.queue(DEFAULT_LANE).limits.poll_seconds * BEATS_PER_POLL,
+        gpus=pool.gpus,
     )
-    worker = Worker(realm, options, runner, heart)
-    return worker
+    return Post(realm, lanes, runner, heart)
 
 
 def _program(options: WorkerOptions, environment: JobEnvironment, shared: SharedCalls | None) -> MakeProgram:
@@ -219,71 +236,6 @@ def _check_callable(reference: str) -> bool:
         why = checked.stderr.strip().splitlines()[-1:] or ["it could not be imported"]
         raise BadInput(f"--proc {reference} is not a function that can be called: {why[0]}. Write module:function")
     return checked.returncode == IS_ASYNC
-
-
-@contextmanager
-def _logging_by_a_thread() -> Iterator[None]:
-    """Standard error that nobody reads must not stop the worker either."""
-    root = logging.getLogger()
-    handlers, lines = root.handlers[:], queue.SimpleQueue[Any]()
-    listener = QueueListener(lines, *handlers)
-    root.handlers = [QueueHandler(lines)]
-    listener.start()
-    try:
-        yield
-    finally:
-        root.handlers = handlers
-        listener.stop()
-
-
-class _Watch:
-    """SIGTERM and Ctrl-C: jobs get SIGTERM and a grace, then go back to the queue. A second Ctrl-C is immediate."""
-
-    def __init__(self) -> None:
-        self.was_interrupted = False
-        self._is_told = False
-        self._worker: Worker | None = None
-
-    def __call__(self, worker: Worker) -> None:
-        self._worker = worker
-        if self._is_told:  # before there was a worker
-            worker.stop()
-
-    def on_terminate(self) -> None:
-        self._is_told = True
-        logger.info("stopping: jobs get SIGTERM and go back to the queue")
-        if self._worker:
-            self._worker.stop()
-
-    def on_interrupt(self) -> None:
-        if self.was_interrupted and self._worker:
-            self._worker.kill()
-        self.was_interrupted = True
-        self.on_terminate()
-
-    def on_drain(self) -> None:
-        logger.info("finishing what runs, taking nothing new")
-        if self._worker:
-            self._worker.drain()
-
-
-@contextmanager
-def _signals() -> Iterator[_Watch]:
-    watch = _Watch()
-    loop = asyncio.get_running_loop()
-    handlers = {
-        signal.SIGTERM: watch.on_terminate,
-        signal.SIGUSR2: watch.on_terminate,
-        signal.SIGUSR1: watch.on_drain,
-        signal.SIGINT: watch.on_interrupt,
-    }
-    for number, handler in handlers.items():
-        loop.add_signal_handler(number, handler)
-    try:
-        yield watch
-    finally:
-        for number in handlers:
-            loop.remove_signal_handler(number)
 
 
 __all__ = ["JobqError", "run_worker", "run_worker_cli"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -22,9 +22,7 @@ from jobq.model.ticket import decode_ticket
 from jobq.telemetry import WorkerTelemetry
 from jobq.worker.attempt import Attempt
 from jobq.worker.job_run import JobRunner
-from jobq.worker.options import WorkerOptions
-from jobq.worker.renewer import Renewer
-from jobq.worker.slots import Slots
+from jobq.worker.pool import Pool
 
 logger = logging.getLogger(__name__)
 
@@ -75,32 +73,16 @@ class _Turn:
 @dataclass(slots=True)
 class TicketRunner:
     realm: Realm
-    options: WorkerOptions
-    worker: str
+    pool: Pool
     jobs: JobRunner
-    slots: Slots
-    renewer: Renewer
     telemetry: WorkerTelemetry
-    on_outcome: Callable[[Outcome], None]
-    """Told how an attempt has ended, in the order of the ends."""
-    on_end: Callable[[Job], None]
-    """Told of each end that was recorded."""
-    is_ahead: Callable[[], bool]
-    """Whether jobs are so short of late that tickets are received ahead."""
     cancelled: set[str] = field(default_factory=set)
     """Jobs to be cancelled that do not run here; they may wait for a slot."""
-    unclaimed: int = 0
-    """Jobs of tickets that are received and not claimed yet."""
-    trouble: NoRoom | None = None
-    """Why a job was not started, to be looked at once."""
-    is_in_trouble: bool = False
-    """Since then no job has run here."""
-    _suspects: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, lane: str, lease: TicketLease) -> None:
         """Never raises for a job's or a backend's sake: a ticket that is not settled comes back when its lease ends."""
         mine: set[Attempt] = set()
-        self.renewer.keep(lease, lambda: _abandon(mine), lambda: _tell_renewed(mine))
+        self.pool.renewer.keep(lease, lambda: _abandon(mine), lambda: _tell_renewed(mine))
         try:
             await self._run(lane, lease, mine)
         except JobqError as error:
@@ -108,7 +90,7 @@ class TicketRunner:
         except Exception:
             logger.exception("left message %s of lane %s", lease.delivery.message_id, lane)
         finally:
-            self.renewer.drop(lease)
+            self.pool.renewer.drop(lease)
 
     def cancel(self, job_id: str) -> None:
         """Stop a job that runs; one that is claimed and waits for a slot is not started."""
@@ -122,13 +104,13 @@ class TicketRunner:
             self.jobs.attempts[job_id][1].stop(Reason.PREEMPTED)
 
     async def _run(self, lane: str, lease: TicketLease, mine: set[Attempt]) -> None:
-        turn, count = _Turn(self._suspects), jobs_in(lease.delivery)
-        self.unclaimed += count
+        turn, count = _Turn(self.pool.suspects), jobs_in(lease.delivery)
+        self.pool.unclaimed += count
         try:
             try:
                 held, has_slot = await self._claim(lane, lease, turn)
             finally:
-                self.unclaimed -= count
+                self.pool.unclaimed -= count
             if held is not None:
                 await self._run_jobs(held, mine, has_slot=has_slot)
         finally:
@@ -140,18 +122,18 @@ class TicketRunner:
         patience = SUSPECT_PATIENCE if is_suspect else HOARD_SECONDS
         is_in_time = not is_suspect or await _in_time(turn.take(), patience)
         if is_in_time and not self._needs_no_slot(lease):
-            is_in_time = has_slot = await _in_time(self.slots.take(is_claimed=False), patience)
+            is_in_time = has_slot = await _in_time(self.pool.slots.take(is_claimed=False), patience)
         if not is_in_time:
             await _return_unclaimed(lease, is_suspect=is_suspect)
             return None, False
         held = None
-        self.unclaimed -= has_slot  # that slot counts for it now
+        self.pool.unclaimed -= has_slot  # that slot counts for it now
         try:
-            held = await claim(self.realm, lane, lease, worker=self.worker, on_lost=self.telemetry.lost)
+            held = await claim(self.realm, lane, lease, worker=self.pool.worker, on_lost=self.telemetry.lost)
         finally:
-            self.unclaimed += has_slot
+            self.pool.unclaimed += has_slot
             if has_slot and held is None:
-                self.slots.give()
+                self.pool.slots.give()
         return held, has_slot
 
     async def _is_suspect(self, lease: TicketLease) -> bool:
@@ -169,26 +151,26 @@ class TicketRunner:
         Not a ticket delivered again: its job may have killed its worker, and whatever a dead worker has claimed counts
         as lost. A chunk delivered again is only split.
         """
-        if self.slots.is_closed:
+        if self.pool.slots.is_closed:
             return False
         is_first = lease.delivery.number == 1
-        return (is_first and self.is_ahead()) or (not is_first and jobs_in(lease.delivery) > 1)
+        return (is_first and self.pool.is_ahead()) or (not is_first and jobs_in(lease.delivery) > 1)
 
     async def _run_jobs(self, held: Held, mine: set[Attempt], *, has_slot: bool) -> None:
         """All jobs of a ticket, as slots become free; then the ticket's settlement."""
-        chosen = held.jobs[:1] if self.options.one else held.jobs
+        chosen = held.jobs[:1] if self.pool.options.one else held.jobs
         patience = TAIL_SECONDS if held.ticket.is_chunk else HOARD_SECONDS
         runs = [self._run_when_free(held, job, mine, patience) for job in chosen[has_slot:]]
         if has_slot:
             runs.insert(0, self._run_job(held, chosen[0], mine))
         runs += [self._give_back(held, job) for job in held.jobs[len(chosen) :]]
         ends = await together(map(_left_if_in_trouble, runs, held.jobs))
-        self.renewer.drop(held.lease)
+        self.pool.renewer.drop(held.lease)
         if End.LEFT not in ends:
             await settle(held)
 
     async def _run_when_free(self, held: Held, job: Job, mine: set[Attempt], patience: float) -> End:
-        has_slot = await _in_time(self.slots.take(is_claimed=True), patience)
+        has_slot = await _in_time(self.pool.slots.take(is_claimed=True), patience)
         return await (self._run_job(held, job, mine) if has_slot else self._give_back(held, job))
 
     async def _run_job(self, held: Held, job: Job, mine: set[Attempt]) -> End:
@@ -197,24 +179,24 @@ class TicketRunner:
             try:
                 if held.lease.is_over:
                     return End.LEFT
-                if self.slots.is_closed or job.id in self.cancelled:
+                if self.pool.slots.is_closed or job.id in self.cancelled:
                     self.cancelled.discard(job.id)
                     return await self._give_back(held, job)
                 outcome = await self.jobs.run(job, held.lease, mine, span.traceparent)
-                self.is_in_trouble = False
+                self.pool.is_in_trouble = False
             except NoRoom as error:
-                self.trouble, self.is_in_trouble = error, True
+                self.pool.trouble, self.pool.is_in_trouble = error, True
                 return await self._give_back(held, job)
             finally:
-                self.slots.give()
+                self.pool.slots.give()
             if outcome is None:
                 span.left()
                 return End.LEFT
-            self.on_outcome(outcome)
+            self.pool.on_outcome(outcome)
             after = await self._record(held, job, outcome)
             span.ended(outcome, after)
         if after is not None:
-            self.on_end(after)
+            self.pool.on_end(after)
         return End.RECORDED
 
     async def _give_back(self, held: Held, job: Job) -> End:
@@ -225,7 +207,7 @@ class TicketRunner:
         """Until it is stored, for as long as the lease holds."""
         while True:
             try:
-                patience = GATHER_SECONDS if self.is_ahead() and not self.slots.is_closed else 0.0
+                patience = GATHER_SECONDS if self.pool.is_ahead() and not self.pool.slots.is_closed else 0.0
                 after = await finish(self.realm, held, job, outcome, patience=patience)
                 break
             except Unreachable as error:

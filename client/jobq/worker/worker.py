@@ -7,30 +7,24 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from jobq.core.lease import TicketLease
-from jobq.core.outbox import repair_all
-from jobq.core.realm import Realm
-from jobq.core.status import is_anything_queued
-from jobq.core.workers import EVERYTHING
-from jobq.errors import JobqError, NoRoom, NotFound, Unreachable
+from jobq.errors import JobqError, NoRoom, Unreachable
 from jobq.model.job import Job, JobState, Outcome, Reason
-from jobq.worker.heart import Heart, sweep_now_and_then
 from jobq.worker.lanes import Lanes, Taken
 from jobq.worker.options import WorkerOptions
 from jobq.worker.pace import Pace
+from jobq.worker.pool import Pool
+from jobq.worker.post import Posts
 from jobq.worker.preemption import PreemptionWatch, is_on_azure
 from jobq.worker.ticket_run import TicketRunner, jobs_in
 
 logger = logging.getLogger(__name__)
 
-AHEAD_SECONDS = 0.25
-"""Tickets are received ahead for so much work, by how long jobs took lately; none for jobs that take longer."""
-MOST_AHEAD = 32
 PATIENCE_AT_FIRST = 20.0
 PATIENCE_LATER = 600.0
 """Seconds for which a backend in trouble is asked again before the worker gives up."""
@@ -47,18 +41,9 @@ class Summary:
 
 @dataclass(slots=True)
 class Worker:
-    realm: Realm
-    options: WorkerOptions
-    runner: TicketRunner
-    heart: Heart
+    pool: Pool
+    posts: Posts
     summary: Summary = field(default_factory=Summary)
-    _lanes: Lanes = field(init=False)
-    _job_seconds: float | None = None
-    """One job's time, of late."""
-    _jobs_per_ticket: float = field(init=False)
-    """Of late; at first so many that a single ticket is asked for."""
-    _tickets: int = 0
-    """Tickets in hand, from receipt to settlement."""
     _failures_in_a_row: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,9 +56,13 @@ class Worker:
     _trouble_since: float | None = None
     _has_connected: bool = False
 
-    def __post_init__(self) -> None:
-        self._lanes = Lanes(self.realm, self.options.lease, self.options.max_lane)
-        self._jobs_per_ticket = self.options.slots
+    @property
+    def options(self) -> WorkerOptions:
+        return self.pool.options
+
+    @property
+    def lanes(self) -> Lanes:
+        return self.posts.lanes
 
     async def run(self) -> Summary:
         """Until there is nothing to do (by the options), or `stop`. An error that ended it is in the summary."""
@@ -81,10 +70,9 @@ class Worker:
             asyncio.get_running_loop().call_later(self.options.time_limit.total_seconds(), self.stop)
         async with asyncio.TaskGroup() as side:
             tasks = [
-                side.create_task(self.runner.renewer.run()),
-                side.create_task(self.heart.run()),
-                side.create_task(self.heart.gpus.run()),
-                side.create_task(sweep_now_and_then(self.realm, self.heart.row.worker)),
+                side.create_task(self.pool.renewer.run()),
+                side.create_task(self.pool.gpus.run()),
+                side.create_task(self.posts.run()),
             ]
             if watch := self._preemption_watch():
                 tasks.append(side.create_task(watch.run()))
@@ -94,36 +82,32 @@ class Worker:
             finally:
                 for task in tasks:
                     task.cancel()
-                await self.runner.jobs.close()
-        await self.heart.leave()
-        self.summary.started = self.runner.jobs.started
+                await self.pool.close()
+        self.summary.started = self.pool.started
         return self.summary
 
     def stop(self, reason: Reason = Reason.PREEMPTED) -> None:
         """Take nothing new, stop what runs (it goes back to the queue) and end."""
         self.drain()
-        self.runner.jobs.stop(reason)
+        self.pool.stop(reason)
 
     def preempt(self, grace: timedelta | None) -> None:
         """The machine goes, in so long: what runs goes back to the queue. What then, the options say."""
         if self.options.on_preempt == "exit":
             self.drain()
         self._is_paused = True
-        self.runner.slots.close()
-        self.runner.jobs.stop(Reason.PREEMPTED, grace)
+        self.pool.slots.close()
+        self.pool.stop(Reason.PREEMPTED, grace)
 
-    def rehearse(self, job_id: str) -> None:
-        """Preempt one job; or EVERYTHING, and then go on as when the end of the machine is withdrawn."""
-        if job_id != EVERYTHING:
-            self.runner.preempt(job_id)
-            return
+    def rehearse(self) -> None:
+        """Preempt all, and then go on as when the end of the machine is withdrawn."""
         logger.warning("asked to behave as if this machine went: jobs go back to the queue")
         self.preempt(None)
         self._is_rehearsing = True
         self._end_rehearsal()
 
     def _end_rehearsal(self) -> None:
-        if self._is_rehearsing and not self._tickets:
+        if self._is_rehearsing and not self.pool.tickets:
             self._is_rehearsing = False
             self.resume()
 
@@ -131,17 +115,17 @@ class Worker:
         """It does not go after all."""
         self._is_paused = False
         if not self._stopping.is_set():
-            self.runner.slots.open()
+            self.pool.slots.open()
         self._changed.set()
 
     def kill(self) -> None:
         """At once: nothing of a job goes on, and its ticket comes back when its lease ends."""
-        self.runner.jobs.abandon()
+        self.pool.abandon()
 
     def drain(self) -> None:
         """Take nothing new; what runs goes on."""
         self._stopping.set()
-        self.runner.slots.close()
+        self.pool.slots.close()
         self._changed.set()
 
     @property
@@ -154,8 +138,7 @@ class Worker:
 
     def on_outcome(self, outcome: Outcome) -> None:
         """The same of each attempt, which is recorded later, maybe after others that ended after it."""
-        seconds = outcome.seconds
-        self._job_seconds = seconds if self._job_seconds is None else 0.7 * self._job_seconds + 0.3 * seconds
+        self.pool.took(outcome.seconds)
         self._changed.set()
         has_failed = outcome.reason not in (None, Reason.PREEMPTED, Reason.CANCELLED)
         self._failures_in_a_row = self._failures_in_a_row + 1 if has_failed else 0
@@ -164,18 +147,18 @@ class Worker:
             self._fail(JobqError(f"{limit + 1} failures in a row are over --max-consecutive-failures {limit}"))
 
     async def _fetch(self, tickets: asyncio.TaskGroup) -> None:
-        limits = self._lanes.limits
-        pace = Pace(limits.poll_seconds, limits.idle_poll_seconds, random=self.realm.random)
-        while not self._stopping.is_set() and not (self.options.one and self.runner.jobs.started):
+        limits = self.lanes.limits
+        pace = Pace(limits.poll_seconds, limits.idle_poll_seconds, random=self.lanes.realms[0].realm.random)
+        while not self._stopping.is_set() and not (self.options.one and self.pool.started):
             try:
-                if trouble := self.runner.trouble:
-                    self.runner.trouble = None
+                if trouble := self.pool.trouble:
+                    self.pool.trouble = None
                     raise trouble
                 received = await self._receive(pace)
-                if not self.runner.is_in_trouble:
+                if not self.pool.is_in_trouble:
                     self._trouble_since = None
                 self._has_connected = True
-                if not received and not self._tickets and await self._is_done(pace):
+                if not received and not self.pool.tickets and await self._is_done(pace):
                     return
                 if received:
                     self._start(tickets, received, pace)
@@ -184,7 +167,7 @@ class Worker:
                 await self._rest(pace, has_received=bool(received))
             except JobqError as error:
                 await self._endure(error)
-        self._start(tickets, self._lanes.came(), pace)  # which gives them back
+        self._start(tickets, self.lanes.came(), pace)  # which gives them back
 
     def _preemption_watch(self) -> PreemptionWatch | None:
         where = self.options.scheduled_events
@@ -195,61 +178,35 @@ class Worker:
         return PreemptionWatch(ScheduledEvents() if where == "auto" else ScheduledEvents(where), self)
 
     def _start(self, tickets: asyncio.TaskGroup, received: list[Taken], pace: Pace) -> None:
-        self._tickets += len(received)
+        self.pool.tickets += len(received)
         pace.active()
-        for lane, lease in received:
-            tickets.create_task(self._run_ticket(lane, lease, pace))
+        for realm, lane, lease in received:
+            runner = self.posts[realm.name].runner
+            tickets.create_task(self._run_ticket(runner, lane, lease, pace))
 
-    async def _run_ticket(self, lane: str, lease: TicketLease, pace: Pace) -> None:
+    async def _run_ticket(self, runner: TicketRunner, lane: str, lease: TicketLease, pace: Pace) -> None:
         try:
-            await self.runner.run(lane, lease)
+            await runner.run(lane, lease)
         finally:
             pace.active()
-            self._tickets -= 1
+            self.pool.tickets -= 1
             self._changed.set()
             self._end_rehearsal()
 
     async def _receive(self, pace: Pace) -> list[Taken]:
-        await self._lanes.look(after=pace.look_after)
-        taken = await self._lanes.take(self._room)
-        for _, lease in taken:
-            self._jobs_per_ticket = 0.5 * self._jobs_per_ticket + 0.5 * jobs_in(lease.delivery)
+        await self.posts.look(after=pace.look_after)
+        taken = await self.lanes.take(self.pool.room)
+        for ticket in taken:
+            self.pool.received(jobs_in(ticket.lease.delivery))
         return taken
-
-    def _room(self) -> int:
-        """How many tickets to ask for: one for each free slot, and some ahead while jobs are short."""
-        runner = self.runner
-        if self._stopping.is_set() or self._is_paused:
-            return 0
-        if self.options.one:
-            return 1 - self._tickets
-        ahead = self._ahead
-        free = runner.slots.size - runner.slots.busy - runner.slots.waiting
-        if runner.unclaimed > max(free, ahead / 2):
-            return 0  # enough for now: asking seldom for many beats asking often for one
-        return math.ceil((free + ahead - runner.unclaimed) / self._jobs_per_ticket)
-
-    @property
-    def _ahead(self) -> float:
-        """Jobs to hold beyond those that run."""
-        if self._job_seconds is None or self.options.one:
-            return 0.0
-        running = [attempt.created_at for _, attempt in self.runner.jobs.attempts.values()]
-        if len(running) >= self.runner.slots.size and time.monotonic() - max(running) > AHEAD_SECONDS:
-            return 0.0  # jobs were short, but those that run now are not: others may have what waits
-        return min(MOST_AHEAD, self.runner.slots.size * AHEAD_SECONDS / max(self._job_seconds, 0.001))
-
-    def is_ahead(self) -> bool:
-        """Whether jobs are short of late."""
-        return self._ahead >= self.runner.slots.size
 
     async def _rest(self, pace: Pace, *, has_received: bool) -> None:
         """Until there is room again; where the queue had nothing, for a while, or until nothing runs any more."""
-        if self._room() <= 0:
-            await self._wait_until(lambda: self._room() > 0, None)
+        if self.pool.room() <= 0:
+            await self._wait_until(lambda: self.pool.room() > 0, None)
         elif not has_received:
-            was_busy, seconds = self._tickets > 0, pace.next_wait(len(self._lanes.names))
-            await self._lanes.wait(self._wait_until(lambda: was_busy and not self._tickets, seconds), seconds)
+            was_busy, seconds = self.pool.tickets > 0, pace.next_wait(self.lanes.count)
+            await self.lanes.wait(self._wait_until(lambda: was_busy and not self.pool.tickets, seconds), seconds)
 
     async def _wait_until(self, condition: Callable[[], bool], seconds: float | None) -> None:
         with suppress(TimeoutError):
@@ -267,26 +224,12 @@ class Worker:
             return limit is not None and pace.idle_seconds >= limit.total_seconds()
         if time.monotonic() < self._asked_again_at:
             return False
-        await self._lanes.look()
-        await self.heart.beat()
-        if await self._is_all_sent() and (self.options.one or not await self._is_queued(self._lanes.present)):
-            if self._lanes.missing and await self._is_queued(self._lanes.missing):
-                raise next(iter(self._lanes.missing.values()))
+        if await self.posts.is_all_done(one=self.options.one):
             return True
         # Some twenty reads: while others work or a retry waits, they are made ever more seldom.
-        self._asking_again_in = min(self._lanes.limits.idle_poll_seconds, 2 * self._asking_again_in)
+        self._asking_again_in = min(self.lanes.limits.idle_poll_seconds, 2 * self._asking_again_in)
         self._asked_again_at = time.monotonic() + self._asking_again_in
         return False
-
-    async def _is_all_sent(self) -> bool:
-        """Whether no step was interrupted whose tickets can be sent now."""
-        try:
-            return await repair_all(self.realm) == 0
-        except NotFound:
-            return True
-
-    async def _is_queued(self, lanes: Iterable[str]) -> bool:
-        return await is_anything_queued(self.realm, [lane for lane in lanes if lane in self._lanes.names])
 
     async def _endure(self, error: JobqError) -> None:
         """A backend in trouble is asked again for a while, and never taken for an empty queue; so is this machine."""

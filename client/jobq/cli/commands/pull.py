@@ -23,7 +23,9 @@ def command(
     ctx: click.Context,
     /,
     max_lane: str | None,
-    visibility_timeout: timedelta,
+    realms: tuple[str, ...],
+    all_realms: bool,
+    visibility_timeout: timedelta | None,
     grace: timedelta,
     proc: str,
     emulate_tty: bool,
@@ -50,6 +52,8 @@ def command(
         print_checkouts(ctx)
         return 0
     options = WorkerOptions(
+        realms=realms,
+        all_realms=all_realms,
         lease=visibility_timeout,
         max_lane=max_lane,
         grace=grace,

@@ -52,7 +52,9 @@ def command(
     label: tuple[tuple[str, str], ...],
     on_preempt: OnPreempt,
     scheduled_events: str,
-    visibility_timeout: timedelta,
+    realms: tuple[str, ...],
+    all_realms: bool,
+    visibility_timeout: timedelta | None,
     grace: timedelta,
     proc: str,
     emulate_tty: bool,
@@ -69,12 +71,15 @@ def command(
     \b
     Example:
       jobq worker -n 8 --idle-timeout 10m
+      jobq mystorage/urgent worker --realms exp7,exp8 --max-lane 3
     """
     if exit_when_empty + forever + (idle_timeout is not None) > 1:
         raise click.UsageError("--exit-when-empty, --idle-timeout and --forever exclude each other")
     until: Until = "forever" if forever else "empty" if idle_timeout is None else "idle"
     options = WorkerOptions(
         slots=slots,
+        realms=realms,
+        all_realms=all_realms,
         lease=visibility_timeout,
         time_limit=time_limit,
         max_consecutive_failures=max_consecutive_failures,
