@@ -12,8 +12,8 @@ from jobq_service.submissions import MAX_JOBS, MAX_REALMS
 MAX_COUNT = 100
 """Jobs of one checkout. Each comes with its payload, and those of a lost answer wait for the end of their lease."""
 
-Duration = Annotated[float, Field(ge=0)] | Annotated[str, Field(max_length=40)]
-"""Seconds, or a duration such as `10m`."""
+Duration = Annotated[float, Field(json_schema_extra={"minimum": 0})] | Annotated[str, Field(max_length=40)]
+"""Seconds, or a duration such as `10m`; `duration_from_json` says what is wrong in words, which a union does not."""
 
 
 class _Asked(BaseModel):

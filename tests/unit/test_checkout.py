@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from jobq.core.api import RealmApi
 from jobq.core.checkout import CHECKOUT, ack, check_out, extend, nack
 from jobq.core.erase import delete_realm
 from jobq.core.meter import Meter, metered
@@ -39,6 +40,17 @@ async def test_job_is_leased_with_its_command_and_ends_when_its_caller_says_so()
     assert (job.state, job.result, job.message, job.attempt) == (JobState.SUCCEEDED, {"rows": 7}, "fine", 1)
     assert await world.job("b-1") == job
     await assert_counts_equal_rows(world.realm)
+
+
+async def test_who_may_only_look_learns_no_token() -> None:
+    world = World()
+    await world.push_one()
+    held = await check_out_one(world.realm)
+
+    document = await RealmApi(world.realm).job("b-1")
+
+    assert document["worker"] == "checkout"
+    assert held.token not in str(document)
 
 
 async def test_what_is_left_of_an_acknowledged_checkout_goes_when_its_lease_ends() -> None:

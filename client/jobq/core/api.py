@@ -82,7 +82,7 @@ class RealmApi:
         return await files.get_file(self.realm, name)
 
     async def ack(self, job_id: str, token: str, *, result: Json = None, message: str = "") -> Document:
-        """The job, which its caller has done. Raises NotFound, LeaseLost."""
+        """The job, which its caller has done. Raises LeaseLost."""
         return job_document(await checkout.ack(self.realm, job_id, token, result=result, message=message))
 
     async def nack(
@@ -95,14 +95,14 @@ class RealmApi:
         message: str = "",
         delay: timedelta | None = None,
     ) -> Document:
-        """The job, which its caller gives back, or which has `failed`. Raises NotFound, LeaseLost."""
+        """The job, which its caller gives back, or which has `failed`. Raises LeaseLost."""
         job = await checkout.nack(
             self.realm, job_id, token, failed=failed, exit_code=exit_code, message=message, delay=delay
         )
         return job_document(job)
 
     async def extend(self, job_id: str, token: str, *, lease: timedelta | None = None) -> Document:
-        """As `check_out` gives, with the new lease and `cancel_requested`. Raises NotFound, LeaseLost."""
+        """As `check_out` gives, with the new lease and `cancel_requested`. Raises LeaseLost."""
         held = await checkout.extend(self.realm, job_id, token, lease=lease)
         return checked_out_document(held, self.realm.now())
 

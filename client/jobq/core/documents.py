@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from jobq.core.checkout import CheckedOut
+from jobq.core.checkout_rows import is_checked_out
 from jobq.core.realm_settings import RealmSettings
 from jobq.core.status import RealmStatus
 from jobq.model.counts import Tally, WorkerView
@@ -17,7 +18,10 @@ Document = dict[str, Any]
 
 
 def job_document(job: Job, progress: Progress | None = None) -> Document:
-    """Times are ISO 8601 in UTC, durations seconds. Of the environment only the names: values may be secrets."""
+    """Times are ISO 8601 in UTC, durations seconds.
+
+    Of the environment only the names: values may be secrets. Of a checkout not the token: it is its holder's.
+    """
     spec = job.spec
     return {
         "id": job.id,
@@ -44,7 +48,7 @@ def job_document(job: Job, progress: Progress | None = None) -> Document:
         "files": spec.files or None,
         "cancel_requested": job.cancel_requested,
         "traceparent": spec.traceparent or None,
-        "worker": job.worker or None,
+        "worker": "checkout" if is_checked_out(job) else job.worker or None,
         "seconds": job.seconds or None,
         "pushed_at": _time(job.pushed_at),
         "started_at": _time(job.started_at),
