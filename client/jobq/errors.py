@@ -6,6 +6,7 @@ JobqError                 one `except` for all of them; `exit_code` is what the 
 ├── NotFound              no such realm, job or log (also a KeyError)                            3
 ├── NotAllowed            the backend or the service refused the caller: role or key missing     4
 ├── IllegalTransition     the job's state forbids it (also a ValueError)                         1
+│   └── RealmClosed       its realm is being deleted
 ├── Unreachable           the backend or the service did not answer; nothing is known            9
 │   └── ReplyLost         a write was sent and its answer was lost: it may have been applied
 ├── Conflict              a change's precondition did not hold; names the change's index         1
@@ -44,6 +45,10 @@ class NotAllowed(JobqError):
 
 
 class IllegalTransition(JobqError, ValueError):
+    pass
+
+
+class RealmClosed(IllegalTransition):
     pass
 
 

@@ -68,13 +68,13 @@ class RealmApi:
         return [pushed_document(pushed) for pushed in await push.run(jobs)]
 
     async def missing_files(self, names: Sequence[str]) -> list[str]:
-        """Which of these manifests and pieces are not stored. Raises IllegalTransition while the realm is deleted."""
-        await self.realm.check_open()
+        """Which of these manifests and pieces are not stored. Raises RealmClosed while the realm is deleted."""
+        await erase.once_open(self.realm, self.realm.check_open)
         return await files.missing_files(self.realm, names)
 
     async def put_files(self, contents: files.Contents) -> None:
         """Store manifests and pieces by their names. Raises BadInput for bytes that are not what the name says."""
-        await self.realm.check_open()
+        await erase.once_open(self.realm, self.realm.check_open)
         await files.put_files(self.realm, contents)
 
     async def get_file(self, name: str) -> bytes:

@@ -8,18 +8,18 @@ has looked up while the row had its mark, so it is of the old realm, and goes on
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from jobq.core.ports import MAX_CHANGES, Delivery, Row, TicketQueue, delete, merge
 from jobq.core.realm import CLOSED_FOR, Realm, closed_at, is_closed, lanes_in, scan_all
 from jobq.core.rows import REALMS, partition, workers_partition
 from jobq.core.together import together
 from jobq.core.workers import live_workers, tell
-from jobq.errors import Conflict, LeaseLost, NotAllowed, NotFound, ReplyLost
+from jobq.errors import Conflict, LeaseLost, NotAllowed, NotFound, RealmClosed, ReplyLost
 from jobq.model.durations import to_iso
 from jobq.model.names import SHARDS, queue_name
 
@@ -36,6 +36,8 @@ STOPPED_WITHIN = timedelta(hours=1)
 """After this, a worker that says it still runs a job of the realm holds up nothing any more: it may be long dead."""
 BLOBS = ("payload", "result", "log", "checkpoint", "file")
 """What the keys of a realm's blobs begin with, before its name."""
+
+T = TypeVar("T")
 
 Removal = Callable[[], Coroutine[Any, Any, None]]
 
@@ -80,6 +82,19 @@ async def erase(realm: Realm) -> bool:
             return True
         await together(removal() for removal in removals)
     return False
+
+
+async def once_open(realm: Realm, act: Callable[[], Awaitable[T]]) -> T:
+    """What `act` gives, which may be a realm's first use: one whose deletion can end now is erased before.
+
+    Raises RealmClosed where that takes longer.
+    """
+    while True:
+        try:
+            return await act()
+        except RealmClosed:
+            if not await erase(realm):
+                raise
 
 
 async def is_being_deleted(realm: Realm) -> bool:

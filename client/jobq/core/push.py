@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from jobq.core import outbox
+from jobq.core.erase import once_open
 from jobq.core.existing import meet_existing
 from jobq.core.files import check_stored
 from jobq.core.groups import Group, grouped
@@ -61,7 +62,8 @@ class Push:
         """
         self.token = self.token or self.realm.new_token()
         _check(jobs, self.chunk)
-        await self.realm.open_lanes({lane for job in jobs for lane in job.spec.lanes})
+        lanes = {lane for job in jobs for lane in job.spec.lanes}
+        await once_open(self.realm, lambda: self.realm.open_lanes(lanes))
         await check_stored(self.realm, {job.spec.files for job in jobs if job.spec.files})
         answers: dict[str, Pushed] = {}
         stored = _Stored()

@@ -13,7 +13,7 @@ from jobq.core.rows import REALMS, job_key, job_of, partition, partition_of
 from jobq.core.shard import ShardWriter
 from jobq.core.together import together
 from jobq.core.transition import Unit, move
-from jobq.errors import Conflict, IllegalTransition, NotFound, ReplyLost
+from jobq.errors import Conflict, NotFound, RealmClosed, ReplyLost
 from jobq.model.durations import from_iso, show_duration, to_iso, utc_now
 from jobq.model.job import Job
 from jobq.model.names import DEFAULT_LANE, SHARDS, lane_order, new_token, queue_name
@@ -90,26 +90,19 @@ class Realm:
         return await self.stack.table.get(REALMS, self.name)
 
     async def open_row(self) -> Row | None:
-        """As `row`, for whoever changes something in the realm. One that is deleted is erased when it is time for that.
-
-        Raises IllegalTransition for one that is being deleted.
-        """
-        while True:
-            looked_at = self.now()
-            row = await self.row()
-            if row is None or not is_closed(row):
-                self._looked_at = looked_at
-                self._known_lanes &= lanes_in(row) if row else set()
-                return row
-            from jobq.core.erase import erase  # which erases realms
-
-            if not await erase(self):
-                wait = max(timedelta(0), closed_at(row) + CLOSED_FOR - looked_at)
-                when = f"in {show_duration(wait)}" if wait else "when that is done"
-                raise IllegalTransition(f"realm {self.address} is being deleted; its name can be used again {when}")
+        """As `row`, for whoever changes something in the realm. Raises RealmClosed for one that is being deleted."""
+        looked_at = self.now()
+        row = await self.row()
+        if row is not None and is_closed(row):
+            wait = max(timedelta(0), closed_at(row) + CLOSED_FOR - looked_at)
+            when = f"in {show_duration(wait)}" if wait else "when that is done"
+            raise RealmClosed(f"realm {self.address} is being deleted; its name can be used again {when}")
+        self._looked_at = looked_at
+        self._known_lanes &= lanes_in(row) if row else set()
+        return row
 
     async def check_open(self) -> None:
-        """Raises IllegalTransition for a realm that is being deleted; at no cost for LOOK_AGAIN after the last look."""
+        """Raises RealmClosed for a realm that is being deleted; at no cost for LOOK_AGAIN after the last look."""
         if not self._has_looked:
             await self.open_row()
 
@@ -120,8 +113,8 @@ class Realm:
     async def open_lanes(self, lanes: Iterable[str]) -> None:
         """Make the realm, and the lanes in it, known to its workers; at no cost once this process has done so lately.
 
-        Raises NotFound for a lane whose queue is missing and is not made on demand, and IllegalTransition for a realm
-        that is being deleted.
+        Raises NotFound for a lane whose queue is missing and is not made on demand, and RealmClosed for a realm that is
+        being deleted.
         """
         wanted = set(lanes)
         for lane in sorted(wanted - self._known_lanes, key=lane_order):

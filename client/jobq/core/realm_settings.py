@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from jobq.core.erase import once_open
 from jobq.core.ports import Row, Value, create, merge
 from jobq.core.realm import Realm, is_closed, lanes_in, paused_in
 from jobq.core.rows import REALMS
@@ -64,11 +65,11 @@ async def settings_or_default(realm: Realm) -> RealmSettings:
 async def change_settings(realm: Realm, change: SettingsChange) -> RealmSettings:
     """As they are now. Makes the realm if need be; the lanes with a lease need not be there yet.
 
-    Raises BadInput for a lease that is too short or too long, and IllegalTransition for a realm that is being deleted.
+    Raises BadInput for a lease that is too short or too long, and RealmClosed for a realm that is being deleted.
     """
     _check(change)
     while True:
-        row = await realm.open_row()
+        row = await once_open(realm, realm.open_row)
         before = settings_in(row)
         lease = before.lease if change.lease is None else change.lease
         kept = {lane: length for lane, length in {**before.lane_leases, **change.lane_leases}.items() if length}
