@@ -20,8 +20,9 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/python docs/demo.py
 
+# One process more than the two processors that CI has: many tests wait for leases and backoffs.
 test: style $(VENV)/.test $(VENV)-3.13/.done node_modules/.done
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests
 
 check: style unit
 

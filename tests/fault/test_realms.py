@@ -36,7 +36,7 @@ async def test_jobs_of_both_realms_of_a_killed_worker_are_taken_over(
     assert sorted(lines_of(ran)) == sorted(f"{name}/{n}" for name in (realm.name, other.name) for n in (1, 2))
     for one in (realm, other):
         assert [(job.attempt, job.tries) for job in await jobs(one, ids)] == [(2, {"lost": 1})]
-        assert await one.queue("0").depth() == 0
+        assert (await one.queue("0").look(0)).messages == 0
         await assert_counts_equal_rows(one)
 
 

@@ -50,13 +50,14 @@ class World:
 
     def process(self, stack: Stack | None = None) -> Realm:
         """A realm as another process has it: its own writers, tokens and randomness, the same store."""
-        prefix, numbers = f"p{next(self._processes):02d}x", count()
+        number, numbers = next(self._processes), count()
+        prefix = f"p{number:02d}x"
         return Realm(
             stack or self.stack,
             self.name,
             now=self.clock.now,
             new_token=lambda: f"{prefix}{next(numbers):04d}",
-            random=random.Random(0),
+            random=random.Random(number),
         )
 
     async def push(self, *jobs: NewJob, batch: str = "b", chunk: int = 1, **options: IfExists | str) -> list[Pushed]:
