@@ -153,7 +153,7 @@ async def test_deleted_realm_takes_and_gives_nothing_more(service: ControlPlane)
         await service.ask("PUT", "enqueue/demo/jobs/b", json={"cmd": "true"}),
         await change(service, {"lease": 60}),
     ):
-        assert (refused.status_code, refused.json()["type"]) == (409, "urn:jobq:illegal-transition")
+        assert (refused.status_code, refused.json()["type"]) == (409, "urn:jobq:realm-closed")
         assert "being deleted" in refused.json()["detail"]
 
 

@@ -97,4 +97,4 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(TimeoutError):
         async with asyncio.timeout(1):
-            await process.wait()
+            await process.communicate()  # to the end of its output: else its pipe stays open
