@@ -17,7 +17,7 @@ PUSH_KILLS = 6
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("place", "count", "chunk"), [("local", 1000, 1), ("azurite", 200, 1), ("servicebus", 200, 1)], indirect=["place"]
+    ("place", "count", "chunk"), [("local", 500, 1), ("azurite", 100, 1), ("servicebus", 100, 1)], indirect=["place"]
 )
 async def test_two_workers_run_every_job_once(
     realm: Realm, processes: Processes, tmp_path: Path, count: int, chunk: int
@@ -40,7 +40,7 @@ async def test_two_workers_run_every_job_once(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("place", "count"), [("local", 150), ("azurite", 40), ("servicebus", 40)], indirect=["place"])
+@pytest.mark.parametrize(("place", "count"), [("local", 80), ("azurite", 20), ("servicebus", 20)], indirect=["place"])
 async def test_push_that_was_killed_and_is_repeated_leaves_every_job_once(
     realm: Realm, processes: Processes, tmp_path: Path, count: int
 ) -> None:
@@ -70,7 +70,7 @@ async def test_push_that_was_killed_and_is_repeated_leaves_every_job_once(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("place", "count"), [("local", 300), ("azurite", 60), ("servicebus", 60)], indirect=["place"])
+@pytest.mark.parametrize(("place", "count"), [("local", 150), ("azurite", 30), ("servicebus", 30)], indirect=["place"])
 async def test_jobs_of_a_push_that_was_killed_and_not_repeated_all_run_once(
     realm: Realm, processes: Processes, tmp_path: Path, count: int
 ) -> None:

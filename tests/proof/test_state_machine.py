@@ -379,7 +379,7 @@ class Jobs(RuleBasedStateMachine):
 
 TestJobs = Jobs.TestCase
 TestJobs.settings = settings(
-    max_examples=300,
+    max_examples=200,
     stateful_step_count=50,
     derandomize=True,
     deadline=None,
