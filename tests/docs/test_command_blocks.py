@@ -69,6 +69,7 @@ def bus() -> Iterator[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # a page has as many commands as it has
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_block_does_what_the_page_says(page: Path, tmp_path: Path, azurite: str, bus: str) -> None:
     # given
