@@ -11,16 +11,23 @@ from jobq.core.api import RealmApi
 from jobq.core.documents import Document
 from jobq.core.together import together
 from jobq.errors import BadInput, IllegalTransition, NotFound
-from jobq.model.job import PushStatus
+from jobq.model.job import NewJob, PushStatus
 from jobq_service.realms import Realms
 from jobq_service.schemas import Removed
-from jobq_service.submissions import Submission, check_realms
+from jobq_service.submissions import Options, Submission, check_realms
 
 AT_ONCE = 64
 """Jobs removed at the same time."""
 
 REFUSALS = (BadInput, IllegalTransition, NotFound)
 """What is the fault of one entry, or of one realm, and says nothing of the others."""
+
+
+async def push_jobs(api: RealmApi, jobs: Sequence[NewJob], options: Options) -> list[Document]:
+    """As `RealmApi.push`."""
+    return await api.push(
+        jobs, batch=options.batch, if_exists=options.if_exists, chunk=options.chunk, token=options.token
+    )
 
 
 async def push_across(realms: Realms, asked: Submission) -> list[Document]:
@@ -56,11 +63,9 @@ async def remove_across(realms: Realms, entries: Sequence[tuple[str, str]]) -> l
 
 
 async def _push(api: RealmApi, asked: Submission, places: Sequence[int]) -> list[Document]:
-    jobs, options = [asked.jobs[place] for place in places], asked.options
+    jobs = [asked.jobs[place] for place in places]
     try:
-        return await api.push(
-            jobs, batch=options.batch, if_exists=options.if_exists, chunk=options.chunk, token=options.token
-        )
+        return await push_jobs(api, jobs, asked.options)
     except REFUSALS as error:
         refused = {"status": PushStatus.REFUSED.value, "state": None, "error": str(error)}
         return [{"id": job.id, **refused} for job in jobs]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.responses import Response
 
+from jobq.core.documents import Document
+from jobq.model.job import PushStatus
 from jobq.model.wire import dumps
 
 HEADERS = {
@@ -17,3 +20,9 @@ HEADERS = {
 
 def answer(document: dict[str, Any], status: int = 200) -> Response:
     return Response(dumps(document), status, HEADERS, "application/json")
+
+
+def answer_each(results: Sequence[Document], **more: object) -> Response:
+    """Of a bulk request: 207 if some were refused."""
+    is_refused = any(result["status"] == PushStatus.REFUSED for result in results)
+    return answer({**more, "results": results}, 207 if is_refused else 200)

@@ -7,10 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobq.model.job import IfExists, JobState
+from jobq.model.names import MAX_CHECKOUT
 from jobq_service.submissions import MAX_JOBS, MAX_REALMS
-
-MAX_COUNT = 100
-"""Jobs of one checkout. Each comes with its payload, and those of a lost answer wait for the end of their lease."""
 
 Duration = Annotated[float, Field(json_schema_extra={"minimum": 0})] | Annotated[str, Field(max_length=40)]
 """Seconds, or a duration such as `10m`; `duration_from_json` says what is wrong in words, which a union does not."""
@@ -124,7 +122,7 @@ class CheckOut(_Asked):
     count: int = Field(
         1,
         ge=1,
-        le=MAX_COUNT,
+        le=MAX_CHECKOUT,
         description="at most so many; of jobs that their caller cannot begin soon, the leases run out",
     )
     lease: Duration | None = Field(None, description="else the lane's, the realm's, or 10 minutes")

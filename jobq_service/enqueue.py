@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from jobq.core.documents import Document
 from jobq.errors import BadInput, IllegalTransition
 from jobq.model.job import IfExists, PushStatus
 from jobq.model.names import ADDED, content_name
-from jobq_service.across import push_across
-from jobq_service.answers import answer
+from jobq_service.across import push_across, push_jobs
+from jobq_service.answers import answer, answer_each
 from jobq_service.asked import AskedFiles, JobAsked, NewJob, NewJobOf, Push, PushAcross
 from jobq_service.bodies import BYTES, JSON, NDJSON, media_type, read_body, read_model, read_text
 from jobq_service.openapi import BINARY, Responses, body, problems
@@ -30,6 +29,16 @@ _SOME_ACROSS: Responses = {207: {**_SOME[207], "model": PushedAcross}}
 _Text = Annotated[str | None, Query(description="as in the JSON body, for NDJSON")]
 
 
+async def _options(
+    batch: _Text = None, if_exists: _Text = None, chunk: _Text = None, token: _Text = None
+) -> dict[str, str | None]:
+    return {"batch": batch, "if_exists": if_exists, "chunk": chunk, "token": token}
+
+
+PushQuery = Annotated[dict[str, str | None], Depends(_options)]
+"""A push's options in the query."""
+
+
 @router.post(
     "",
     summary="Push jobs to several realms",
@@ -37,16 +46,9 @@ _Text = Annotated[str | None, Query(description="as in the JSON body, for NDJSON
     responses=_SOME_ACROSS | problems(400, 413, 415),
     openapi_extra=body({JSON: PushAcross, NDJSON: NewJobOf}),
 )
-async def push_to_several(
-    request: Request,
-    batch: _Text = None,
-    if_exists: _Text = None,
-    chunk: _Text = None,
-    token: _Text = None,
-) -> Response:
-    query = {"batch": batch, "if_exists": if_exists, "chunk": chunk, "token": token}
+async def push_to_several(request: Request, query: PushQuery) -> Response:
     asked = await _submission(request, query, across=True)
-    return _answered(asked.options.batch, await push_across(realms_of(request), asked))
+    return answer_each(await push_across(realms_of(request), asked), batch=asked.options.batch)
 
 
 @router.post(
@@ -56,21 +58,9 @@ async def push_to_several(
     responses=_SOME | problems(400, 404, 409, 413, 415),
     openapi_extra=body({JSON: Push, NDJSON: NewJob}),
 )
-async def push(
-    api: Api,
-    request: Request,
-    batch: _Text = None,
-    if_exists: _Text = None,
-    chunk: _Text = None,
-    token: _Text = None,
-) -> Response:
-    query = {"batch": batch, "if_exists": if_exists, "chunk": chunk, "token": token}
+async def push(api: Api, request: Request, query: PushQuery) -> Response:
     asked = await _submission(request, query)
-    options = asked.options
-    results = await api.push(
-        asked.jobs, batch=options.batch, if_exists=options.if_exists, chunk=options.chunk, token=options.token
-    )
-    return _answered(options.batch, results)
+    return answer_each(await push_jobs(api, asked.jobs, asked.options), batch=asked.options.batch)
 
 
 @router.put(
@@ -129,8 +119,3 @@ async def _text_of(request: Request) -> str:
     if not text.strip():
         raise BadInput("the body is empty (on Azure Functions one sent without Content-Length is lost: send it whole)")
     return text
-
-
-def _answered(batch: str, results: list[Document]) -> Response:
-    is_refused = any(result["status"] == PushStatus.REFUSED for result in results)
-    return answer({"batch": batch, "results": results}, 207 if is_refused else 200)

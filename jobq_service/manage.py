@@ -15,7 +15,7 @@ from jobq.model.names import batch_name, job_id, lane_name, realm_name, tag_name
 from jobq.model.wire import duration_from_json
 from jobq_service import schemas
 from jobq_service.across import remove_across
-from jobq_service.answers import answer
+from jobq_service.answers import answer, answer_each
 from jobq_service.asked import Cancel, CancelMany, ChangeSettings, Filter, Move, Pause, RemoveAcross, Sweep
 from jobq_service.bodies import JSON, read_model
 from jobq_service.openapi import Responses, body, problems
@@ -146,9 +146,7 @@ async def remove_many(api: Api, request: Request) -> Response:
 async def remove_of_several(request: Request) -> Response:
     asked = await read_model(request, RemoveAcross)
     entries = [(realm_name(job.realm), job_id(job.id)) for job in asked.jobs]
-    results = await remove_across(realms_of(request), entries)
-    is_refused = any(result["status"] == schemas.Removed.REFUSED for result in results)
-    return answer({"results": results}, 207 if is_refused else 200)
+    return answer_each(await remove_across(realms_of(request), entries))
 
 
 @router.post(

@@ -28,6 +28,7 @@ CLIENT = (
     "jobq.client",
     "jobq.direct",
     "jobq.http",
+    "jobq.reading",
     "jobq.shipping",
     "jobq.unpacking",
     "jobq.waiting",

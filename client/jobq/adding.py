@@ -14,7 +14,7 @@ from jobq.errors import BadInput, IllegalTransition
 from jobq.model.data import payload_of
 from jobq.model.job import Json, NewJob, Spec
 from jobq.model.names import MAX_LANES, job_id, lane_name, realm_name
-from jobq.model.wire import checked_json, payload_to_json
+from jobq.model.wire import checked_json, sameness
 
 _KEYS = ("realm_id", "job_id", "queue_id", "data", "tags")
 _MOST_ERRORS = 5
@@ -73,14 +73,10 @@ def check_added(answers: Sequence[tuple[str, Document]]) -> None:
 
 
 def _merged(first: NewJob, again: NewJob) -> NewJob:
-    if _payload(first) != _payload(again):
+    if sameness(first.spec) != sameness(again.spec):
         raise BadInput(f"a conflict: the job {again.id!r} is in the list before, with other data")
     tags = tag_names((*first.spec.tags, *again.spec.tags))
     lanes = tuple(dict.fromkeys((*first.spec.lanes, *again.spec.lanes)))
     if len(lanes) > MAX_LANES:
         raise BadInput(f"{len(lanes)} lanes are too many: a job is in at most {MAX_LANES}")
     return replace(first, spec=replace(first.spec, tags=tags, lanes=lanes))
-
-
-def _payload(job: NewJob) -> str:
-    return json.dumps(payload_to_json(job.spec), sort_keys=True)

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict, Unpack
 from jobq.backend import direct_address, open_backend
 from jobq.core.api import Selection
 from jobq.core.documents import Document
-from jobq.core.listing import MAX_PAGE, Filter
+from jobq.core.listing import Filter
 from jobq.core.push import check_payload
 from jobq.errors import BadInput
 from jobq.many import Done, Listing, ManyPush, Source, Tally
@@ -34,6 +34,7 @@ from jobq.model.outputs import output_target
 from jobq.model.retry import Backoff, cause
 from jobq.model.submission import new_command, parse_object
 from jobq.model.wire import env_from_json
+from jobq.reading import Pages
 from jobq.settings import Settings, read_settings, read_telemetry_settings
 from jobq.shipping import Shipment, pack, ship
 from jobq.telemetry import PushSpan, Telemetry, open_telemetry
@@ -224,13 +225,7 @@ class Client:
         self, *, tag: str = "", batch: Batch | Tally | str = "", lane: str = "", state: str = ""
     ) -> Iterator[Document]:
         """All that match, ordered by id, read page by page."""
-        where, after = _filter(tag, batch, lane, state), ""
-        while True:
-            page = self._backend.jobs(where, after=after, limit=MAX_PAGE)
-            yield from page["jobs"]
-            if not page["next"]:
-                return
-            after = page["next"]
+        yield from Pages(self._backend, _filter(tag, batch, lane, state))
 
     def log(self, job_id: str, *, attempt: int | None = None) -> bytes:
         """The output of an attempt, the last one by default."""

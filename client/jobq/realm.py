@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 from jobq.adding import all_added, check_added
@@ -13,22 +12,19 @@ from jobq.backend import Backend
 from jobq.client import Duration, duration_of
 from jobq.core.api import Selection
 from jobq.core.documents import Document
-from jobq.core.listing import MAX_PAGE, Filter
+from jobq.core.listing import Filter
 from jobq.core.realm_settings import SettingsChange
 from jobq.errors import BadInput, IllegalTransition, JobqError, LeaseLost, NotFound
 from jobq.model import names
 from jobq.model.data import data_of
-from jobq.model.durations import utc_now
 from jobq.model.job import IfExists, JobState, Json, NewJob
-from jobq.model.names import ADDED, lane_name, new_token, tag_name
+from jobq.model.names import ADDED, MAX_CHECKOUT, lane_name, new_token, tag_name
+from jobq.reading import Pages, seconds_out, whole_job
 
 logger = logging.getLogger(__name__)
 
 Lane = str | int
 JobId = str | int
-
-MOST_AT_ONCE = 100
-"""Jobs of one request for a checkout."""
 
 _REMAINING = (JobState.QUEUED, JobState.RUNNING)
 
@@ -92,10 +88,9 @@ class Realm:
     def get_tagged_jobs(self, tag_id: str) -> dict[str, Document]:
         """Those that remain, by id, each as `get_job` gives it. Raises NotFound for a tag that no job has."""
         tag, found = tag_name(tag_id), {}
-        for job in self._each(Filter(tag=tag)):
+        for job in Pages(self._backend, Filter(tag=tag)):
             if job["state"] in _REMAINING:
-                is_large = job["command"] is None and job["kwargs"] is None
-                found[job["id"]] = self.get_job(job["id"]) if is_large else _shown(job)
+                found[job["id"]] = _shown(whole_job(self._backend, job))
         if not found:
             self._backend.tag_status(tag)
         return found
@@ -216,15 +211,6 @@ class Realm:
             raise BadInput(f"job {job_id} is not held here: it was not pulled by this object, or it is done already")
         return self._tokens[job_id]
 
-    def _each(self, where: Filter) -> Iterator[Document]:
-        after = ""
-        while True:
-            page = self._backend.jobs(where, after=after, limit=MAX_PAGE)
-            yield from page["jobs"]
-            after = page["next"]
-            if not after:
-                return
-
 
 def check_removed(realm: str, lost: Sequence[str]) -> None:
     """Raises LeaseLost for jobs that were not deleted."""
@@ -239,7 +225,7 @@ def check_out(backend: Backend, count: int, max_queue: Lane | None, realms: Sequ
     max_lane = "" if max_queue is None else lane_name(max_queue)
     held: list[Document] = []
     while len(held) < count:
-        asked = min(MOST_AT_ONCE, count - len(held))
+        asked = min(MAX_CHECKOUT, count - len(held))
         try:
             more = backend.check_out(asked, max_lane=max_lane, realms=realms)["jobs"]
         except JobqError as error:
@@ -254,10 +240,7 @@ def check_out(backend: Backend, count: int, max_queue: Lane | None, realms: Sequ
 
 
 def _shown(job: Document) -> Document:
-    seconds: float = 0
-    if job["state"] == JobState.RUNNING and job["started_at"]:
-        seconds = max(0.0, (utc_now() - datetime.fromisoformat(job["started_at"])).total_seconds())
-    queues = [[_lane(lane), seconds] for lane in job["lanes"]]
+    queues = [[_lane(lane), seconds_out(job) or 0] for lane in job["lanes"]]
     return {"tags": job["tags"], "data": data_of(job["command"], job["kwargs"]), "queues": queues}
 
 

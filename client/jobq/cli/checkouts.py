@@ -18,6 +18,7 @@ from jobq.cli.output import answer, answer_document, answer_json, say
 from jobq.cli.params import option
 from jobq.cli.session import Session
 from jobq.errors import JobqError, Unreachable
+from jobq.model.names import MAX_CHECKOUT
 
 if TYPE_CHECKING:
     from jobq.backend import Backend
@@ -26,14 +27,12 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MAX_COUNT = 100
-"""Jobs of one request; the control plane takes no more."""
 PAUSE = timedelta(seconds=10)
 """Until a job that cannot be printed here is there again, so that a loop does not meet it at every turn."""
 
 _OPTIONS = (
     option("--print", is_flag=True, help="Check jobs out and print their commands for `eval`, instead of running one."),
-    option("--count", type=click.IntRange(1, MAX_COUNT), default=1, help="With --print: at most so many jobs."),
+    option("--count", type=click.IntRange(1, MAX_CHECKOUT), default=1, help="With --print: at most so many jobs."),
     option("--ack", is_flag=True, help="With --print: have each command say how it ended, by `jobq ack` or `nack`."),
     option(
         "-o",

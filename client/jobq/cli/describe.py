@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from jobq.cli.ages import age
 from jobq.cli.output import answer, printable
 from jobq.cli.waiting import how_it_ended
-from jobq.model.durations import from_iso, show_duration, utc_now
+from jobq.model.durations import show_duration
+from jobq.reading import seconds_out
 
 if TYPE_CHECKING:
     from jobq.core.documents import Document
@@ -33,9 +34,8 @@ def describe_argument(job: Document) -> None:
     answer(f"Status of argument {printable(job['command'])}: {how_it_ended(job)}")
     answer(f"Tagged with: {', '.join(job['tags'])}")
     answer("lane | (s) since checkout")
-    since = "-"
-    if job["state"] == "running":
-        since = f"{max(0.0, (utc_now() - from_iso(job['started_at'])).total_seconds()):.2f}"
+    seconds = seconds_out(job)
+    since = "-" if seconds is None else f"{seconds:.2f}"
     for lane in job["lanes"]:
         answer(f"{lane.rjust(4)} | {since}")
 

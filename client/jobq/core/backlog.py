@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from jobq.core.ports import Waiting
-from jobq.core.realm import EVERY_LANE, Realm
+from jobq.core.realm import Realm, is_paused
 from jobq.core.status import RealmStatus, status_without_batches
 from jobq.core.together import together
 from jobq.core.workers import believed_until, running_ids
 from jobq.errors import BadInput, NotFound
 from jobq.model.job import Job
-from jobq.model.names import lane_order
+from jobq.model.names import is_up_to
 from jobq.model.ticket import Entry, decode_ticket
 
 MOST_TICKETS = 32
@@ -88,12 +88,8 @@ def waited(job: Job | None, age: timedelta, now: datetime, believed: Mapping[str
 def load_of(backlog: RealmBacklog, max_lane: str | None = None) -> Load:
     """Of the lanes up to `max_lane`, or of all."""
     status, whole = backlog.status, backlog.status.realm.as_json()
-    counts = {
-        lane: tally.as_json()
-        for lane, tally in status.lanes.items()
-        if max_lane is None or lane_order(lane) <= lane_order(max_lane)
-    }
-    taken_from = [lane for lane in counts if not {lane, EVERY_LANE} & {*status.paused}]
+    counts = {lane: tally.as_json() for lane, tally in status.lanes.items() if is_up_to(lane, max_lane)}
+    taken_from = [lane for lane in counts if not is_paused(lane, status.paused)]
     return Load(
         waiting=min(whole["queued"], sum(counts[lane]["queued"] for lane in taken_from)),
         running=min(whole["running"], sum(count["running"] for count in counts.values())),

@@ -21,14 +21,14 @@ from jobq.core.claim import claim
 from jobq.core.lease import TicketLease
 from jobq.core.payload import with_payload
 from jobq.core.ports import NO_DELAY, Delivery, TicketQueue
-from jobq.core.realm import EVERY_LANE, Realm
+from jobq.core.realm import Realm, is_paused
 from jobq.core.realm_settings import RealmSettings, settings_of
 from jobq.core.together import together
 from jobq.core.transition import move
 from jobq.core.workers import CHECKOUT
 from jobq.errors import BadInput, Conflict, JobqError, LeaseLost, NotFound, ReplyLost, Unreachable
 from jobq.model.job import Job
-from jobq.model.names import lane_order, shard_of
+from jobq.model.names import is_up_to, lane_order, shard_of
 
 __all__ = ["CHECKOUT", "CheckedOut", "ack", "check_out", "extend", "nack"]
 
@@ -63,7 +63,7 @@ async def check_out(
         raise BadInput(f"{count} jobs cannot be checked out; ask for 1 or more")
     _check(lease)
     places = [place for of_realm in await together(map(_places, realms)) for place in of_realm]
-    places = [place for place in places if max_lane is None or lane_order(place.lane) <= lane_order(max_lane)]
+    places = [place for place in places if is_up_to(place.lane, max_lane)]
     places.sort(key=lambda place: lane_order(place.lane))
     taking = _Taking(count, lease)
     await taking.take(places)
@@ -142,9 +142,7 @@ async def _places(realm: Realm) -> list[_Place]:
         settings = await settings_of(realm)
     except NotFound:
         return []
-    if settings.is_deleting or EVERY_LANE in settings.paused:
-        return []
-    return [_Place(realm, lane, settings) for lane in settings.lanes if lane not in settings.paused]
+    return [_Place(realm, lane, settings) for lane in settings.lanes if not is_paused(lane, settings.paused)]
 
 
 async def _repair(places: Sequence[_Place]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +16,7 @@ from jobq.core.together import together
 from jobq.errors import BadInput, IllegalTransition, JobqError, NotFound
 from jobq.model.job import IfExists, Job, JobState, Pushed, PushStatus
 from jobq.model.names import MAX_LANES, MAX_TAGS, shard_of
-from jobq.model.wire import payload_to_json
+from jobq.model.wire import sameness
 
 AT_ONCE = 64
 """Jobs looked after at the same time; their commits go out together, shard by shard."""
@@ -90,7 +89,7 @@ async def _add(realm: Realm, asked: Job, found: Job) -> Pushed:
 
     compared = found.payload_blob, found.spec.command, found.spec.kwargs
     try:
-        if _data(asked) != _data(await with_payload(realm, found)):
+        if sameness(asked.spec) != sameness((await with_payload(realm, found)).spec):
             return _refused(found, _CONFLICT.format(found.id))
     except BadInput as error:  # its payload is gone, or is no payload
         return _refused(found, f"it exists and cannot be compared: {error}")
@@ -143,8 +142,3 @@ def _with_more(asked: Job, job: Job) -> Job:
     if lanes != job.spec.lanes:
         raise IllegalTransition(f"job {job.id} is running; its lanes stay as they are until it has ended")
     return tagged
-
-
-def _data(job: Job) -> tuple[str, str]:
-    """What makes a job the same as another: what it runs, with what, and where to. Files are known by their digest."""
-    return json.dumps(payload_to_json(job.spec), sort_keys=True), job.spec.files.partition("-")[2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Container, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -163,6 +163,11 @@ def paused_in(row: Row | None) -> set[str]:
     if row is None:
         return set()
     return {EVERY_LANE} if is_closed(row) else set(str(row.values.get("paused", "")).split(",")) - {""}
+
+
+def is_paused(lane: str, paused: Container[str]) -> bool:
+    """`paused`: lanes, or EVERY_LANE, as of a realm that is being deleted."""
+    return lane in paused or EVERY_LANE in paused
 
 
 def lanes_in(row: Row | None) -> set[str]:

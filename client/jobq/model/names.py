@@ -14,6 +14,8 @@ DEFAULT_LANE = "0"
 SHARDS = 8
 MAX_TAGS = 20
 MAX_LANES = 10
+MAX_CHECKOUT = 100
+"""Jobs of one checkout: each comes with its payload, and those of a lost answer wait for the end of their lease."""
 MAX_NAME_BYTES = 200
 """Of a tag or a job's id, in UTF-8."""
 
@@ -57,6 +59,11 @@ def lane_name(text: str | int) -> str:
 def lane_order(lane: str) -> tuple[int, int, str]:
     """Sort key: integers as numbers, lowest first, names after them."""
     return (0, int(lane), "") if lane.isdigit() else (1, 0, lane)
+
+
+def is_up_to(lane: str, last: str | None) -> bool:
+    """Whether a lane comes no later than the last that is wanted; all do where that is None."""
+    return last is None or lane_order(lane) <= lane_order(last)
 
 
 def batch_name(text: str) -> str:

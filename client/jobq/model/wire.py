@@ -80,6 +80,11 @@ def payload_to_json(spec: Spec) -> dict[str, Any]:
     return what | ({"bg_dirsync_to": spec.outputs} if spec.outputs else {})
 
 
+def sameness(spec: Spec) -> tuple[str, str]:
+    """Equal for jobs that run the same, with the same, to the same place. Files are known by their digest."""
+    return json.dumps(payload_to_json(spec), sort_keys=True), spec.files.partition("-")[2]
+
+
 def limits_to_json(limits: Limits) -> dict[str, Any]:
     """Only what differs from the default."""
     out: dict[str, Any] = {}

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from jobq.core.lease import TicketLease
 from jobq.core.ports import NO_DELAY, QueueLimits
-from jobq.core.realm import EVERY_LANE, Realm
+from jobq.core.realm import Realm, is_paused
 from jobq.core.realm_settings import RealmSettings, settings_or_default
 from jobq.errors import JobqError, NotAllowed, NotFound
-from jobq.model.names import DEFAULT_LANE, lane_order
+from jobq.model.names import DEFAULT_LANE, is_up_to, lane_order
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +56,9 @@ class RealmLanes:
 
     async def look(self) -> None:
         """One read."""
-        settings, most = await settings_or_default(self.realm), self.max_lane
-        self.names = [lane for lane in settings.lanes if most is None or lane_order(lane) <= lane_order(most)]
-        paused = frozenset(settings.lanes if EVERY_LANE in settings.paused else settings.paused)
+        settings = await settings_or_default(self.realm)
+        self.names = [lane for lane in settings.lanes if is_up_to(lane, self.max_lane)]
+        paused = frozenset(lane for lane in settings.lanes if is_paused(lane, settings.paused))
         if settings.is_deleting and not self.is_closed:
             logger.warning("%s is being deleted: nothing more is taken from it", self.realm.address)
         elif paused != self.paused:

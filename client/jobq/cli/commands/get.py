@@ -6,14 +6,13 @@ import json
 
 import click
 
-from jobq.backend import Backend
-from jobq.cli.listing import Pages
 from jobq.cli.output import answer, answer_json, answer_lines, printable
 from jobq.cli.params import TAG, option, output_option, realm_option
 from jobq.cli.session import Session
 from jobq.cli.tallies import remaining
 from jobq.core.documents import Document
 from jobq.model.data import data_of
+from jobq.reading import Pages, whole_job
 
 
 @click.command("get")
@@ -34,7 +33,7 @@ def command(session: Session, tag: str, all: bool, output: str) -> None:
     with session.backend() as backend:
         backend.tag_status(tag)  # raises NotFound for one that never was
         found = (job for job in Pages(backend, Filter(tag=tag)) if all or remaining(job))
-        jobs = (_whole(backend, job) for job in found)
+        jobs = (whole_job(backend, job) for job in found)
         if output == "json":
             answer_json({"jobs": list(jobs)})
         elif output == "jsonl":
@@ -42,12 +41,6 @@ def command(session: Session, tag: str, all: bool, output: str) -> None:
         else:
             for job in jobs:
                 answer(job["id"] if output == "ids" else _text(job))
-
-
-def _whole(backend: Backend, job: Document) -> Document:
-    """A list leaves out what is kept in a blob."""
-    is_left_out = job["command"] is None and job["kwargs"] is None
-    return backend.job(job["id"]) if is_left_out else job
 
 
 def _text(job: Document) -> str:

@@ -6,12 +6,12 @@ import click
 
 from jobq.cli.ages import age
 from jobq.cli.describe import progress
-from jobq.cli.listing import Pages
 from jobq.cli.output import answer, answer_json, answer_lines, answer_table, say
 from jobq.cli.params import option, output_option
 from jobq.cli.selecting import filter_options, make_filter
 from jobq.cli.session import Session
 from jobq.core.documents import Document
+from jobq.reading import Pages
 
 COLUMNS = ("ID", "STATE", "REASON", "TRIES", "LANE", "TAGS", "PUSHED", "PROGRESS", "COMMAND")
 
