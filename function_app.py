@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -15,10 +16,13 @@ sys.path.insert(0, str(Path(__file__).parent / "client"))  # where jobq lies: th
 
 import azure.functions as func
 
+from jobq.adapters.scale_set import ScaleSet
+from jobq.connect import open_scale_set
 from jobq_service.app import create_app
 from jobq_service.problems import MEDIA_TYPE, unexpected
 from jobq_service.realms import Realms
-from jobq_service.settings import read_service_settings
+from jobq_service.scaling_tick import scale_fleet
+from jobq_service.settings import ScaleSettings, read_scale_settings, read_service_settings
 from jobq_service.tick import sweep_realms
 
 logger = logging.getLogger("jobq.functions")
@@ -55,6 +59,24 @@ async def health(req: func.HttpRequest, context: func.Context) -> func.HttpRespo
 async def tick(timer: func.TimerRequest, context: func.Context) -> None:
     realms, _ = _control_plane()
     await sweep_realms(realms, holder=context.invocation_id)
+
+
+@app.timer_trigger(arg_name="timer", schedule="30 * * * * *")
+async def scale(timer: func.TimerRequest, context: func.Context) -> None:
+    """Nothing, where no scale set is named."""
+    if fleet := _fleet():
+        realms, _ = _control_plane()
+        await scale_fleet(realms, *fleet)
+
+
+@cache
+def _fleet() -> tuple[ScaleSettings, ScaleSet] | None:
+    """One for the life of the process, too."""
+    settings, base = read_scale_settings(), read_service_settings().base
+    if settings is None:
+        return None
+    identity = settings.managed_identity or base.managed_identity
+    return settings, open_scale_set(settings.resource, replace(base, managed_identity=identity))
 
 
 @cache

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 from jobq.connect import open_stack
 from jobq.core.ports import Stack
 from jobq.errors import BadInput
 from jobq.model.address import Address, Backend, parse_address
+from jobq.model.durations import parse_duration
+from jobq.model.names import realm_name
 from jobq.settings import Settings, read_settings
+from jobq_service.scaling import Rules
 
 DEFAULT_BODY_BYTES = 8 * 1024 * 1024
 _ANY_REALM = "default"
@@ -48,9 +52,41 @@ def read_service_settings(environ: Mapping[str, str] | None = None, *, queue: st
         base=read_settings(env, queue=queue),
         storage=env.get("JOBQ_STORAGE", ""),
         servicebus=env.get("JOBQ_SERVICEBUS", ""),
-        max_body_bytes=_whole(env, "JOBQ_MAX_BODY_BYTES", DEFAULT_BODY_BYTES),
+        max_body_bytes=_whole(env, "JOBQ_MAX_BODY_BYTES", DEFAULT_BODY_BYTES, least=1024, what="bytes"),
         serve_keys=env.get("JOBQ_SERVE_KEYS", ""),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleSettings:
+    """The scale set that the control plane gives machines, and the realms whose jobs they run."""
+
+    resource: str
+    """Its id."""
+    realms: tuple[str, ...]
+    rules: Rules
+    managed_identity: str = ""
+    """The client id of the one that may change the scale set, from JOBQ_SCALE_CLIENT_ID; without, as for all else."""
+
+
+def read_scale_settings(environ: Mapping[str, str] | None = None) -> ScaleSettings | None:
+    """None where JOBQ_SCALE_SET names no scale set. Raises BadInput, naming the variable."""
+    env = os.environ if environ is None else environ
+    resource = env.get("JOBQ_SCALE_SET", "").strip()
+    if not resource:
+        return None
+    usual = Rules()
+    rules = Rules(
+        least=_whole(env, "JOBQ_SCALE_MIN", usual.least, least=0, what="machines"),
+        most=_whole(env, "JOBQ_SCALE_MAX", usual.most, least=1, what="machines"),
+        jobs_per_instance=_whole(env, "JOBQ_SCALE_JOBS_PER_INSTANCE", usual.jobs_per_instance, least=1, what="jobs"),
+        cooldown=_duration(env, "JOBQ_SCALE_COOLDOWN", usual.cooldown),
+    )
+    if rules.most < rules.least:
+        raise BadInput(f"JOBQ_SCALE_MIN is {rules.least}, so JOBQ_SCALE_MAX cannot be {rules.most}: let it be more")
+    names = env.get("JOBQ_SCALE_REALMS", "").strip() or _ANY_REALM
+    chosen = tuple(realm_name(name.strip()) for name in names.split(","))
+    return ScaleSettings(resource, chosen, rules, env.get("JOBQ_SCALE_CLIENT_ID", "").strip())
 
 
 def from_anywhere(address: Address) -> Address:
@@ -60,8 +96,16 @@ def from_anywhere(address: Address) -> Address:
     return replace(address, place=str(Path(address.place).resolve()))
 
 
-def _whole(env: Mapping[str, str], name: str, default: int) -> int:
+def _whole(env: Mapping[str, str], name: str, default: int, *, least: int, what: str) -> int:
     text = env.get(name, "").strip() or str(default)
-    if not text.isdecimal() or int(text) < 1024:
-        raise BadInput(f"{name} must be a number of bytes, 1024 or more, not {text!r}")
+    if not text.isdecimal() or int(text) < least:
+        raise BadInput(f"{name} must be a number of {what}, {least} or more, not {text!r}")
     return int(text)
+
+
+def _duration(env: Mapping[str, str], name: str, default: timedelta) -> timedelta:
+    text = env.get(name, "").strip()
+    try:
+        return parse_duration(text) if text else default
+    except BadInput as error:
+        raise BadInput(f"{name}: {error}") from error

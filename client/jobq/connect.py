@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobq.core.ports import Stack
 from jobq.core.realm import Realm
@@ -13,6 +15,9 @@ from jobq.model.address import Address, Backend
 from jobq.model.outputs import blob_place
 from jobq.settings import Settings
 from jobq.sync.target import BlobTarget, FolderTarget, Target
+
+if TYPE_CHECKING:
+    from jobq.adapters.scale_set import ScaleSet
 
 
 def check_settings(address: Address, settings: Settings) -> None:
@@ -61,6 +66,20 @@ def open_target(text: str, address: Address, settings: Settings, *, here: Path) 
     else:
         stack = AzureStack.from_account(account, container=place.container)
     return BlobTarget(stack.blobs, place.prefix, stack.close)
+
+
+def open_scale_set(resource: str, settings: Settings, *, patience: timedelta = timedelta(0)) -> ScaleSet:
+    """A scale set by its id, with this machine's identity. The caller closes it. Raises BadInput.
+
+    `patience`: how long what is refused as "not now" is tried again.
+    """
+    try:
+        from jobq.adapters.scale_set import ScaleSet
+    except ImportError as error:
+        raise BadInput(f"scale sets need the Azure libraries: pip install 'jobq[azure]' ({error})") from error
+    return ScaleSet.open(
+        resource, manager=settings.resource_manager, managed_identity=settings.managed_identity, patience=patience
+    )
 
 
 @asynccontextmanager

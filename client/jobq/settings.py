@@ -28,6 +28,7 @@ _ONLY_VARIABLES = {
     "image": "JOBQ_IMAGE",
     "environment": "JOBQ_ENVIRONMENT_NAME",
     "managed_identity": "DEFAULT_IDENTITY_CLIENT_ID",
+    "resource_manager": "JOBQ_RESOURCE_MANAGER",
     "serve_keys": "JOBQ_SERVE_KEYS",
     "max_body_bytes": "JOBQ_MAX_BODY_BYTES",
     "otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -53,6 +54,8 @@ class Settings:
     """Of a Service Bus namespace, for its emulator and tests; a login is used without it."""
     managed_identity: str = ""
     """The client id of the one to log in as, where the machine has several; what AZURE_CLIENT_ID says comes first."""
+    resource_manager: str = ""
+    """The URL of the cloud's Resource Manager, where it is not the public cloud's."""
     key: str = field(default="", repr=False)
     """Of the HTTP control plane's functions."""
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -80,7 +83,8 @@ def read_settings(
     found = {name: next((str(one.value) for one in says if not one.unused), "") for name, says in layers.items()}
     keys = {privilege: key for privilege in PRIVILEGES if (key := found.pop(f"{privilege}_key"))}
     identity = "" if env.get("AZURE_CLIENT_ID") else env.get("DEFAULT_IDENTITY_CLIENT_ID", "")
-    return Settings(**found, managed_identity=identity, keys=keys)
+    manager = env.get("JOBQ_RESOURCE_MANAGER", "").strip()
+    return Settings(**found, managed_identity=identity, resource_manager=manager, keys=keys)
 
 
 def read_files(

@@ -37,9 +37,17 @@ def test_a_worker_ends_when_the_queue_is_empty_if_nothing_else_is_said(terminal:
     assert calls == [("local:./q/demo", WorkerOptions())]
 
 
+def test_a_machine_leaves_its_scale_set_only_when_it_was_idle(terminal: Terminal, calls: Calls) -> None:
+    refused = terminal("worker", "--leave-scale-set")
+
+    assert (refused.code, calls) == (2, [])
+    assert "--leave-scale-set needs --idle-timeout" in refused.err
+
+
 def test_each_option_of_a_worker_arrives(terminal: Terminal, calls: Calls) -> None:
     terminal(
         *("worker", "-n", "8", "--visibility-timeout", "5m", "--time-limit", "1d", "--max-consecutive-failures", "3"),
+        *("--leave-scale-set", "--keep-instances", "2"),
         *("--idle-timeout", "10m", "--max-lane", "7", "--grace", "30s", "--proc", "mod:fun", "-q"),
         *("--realms", "exp7, exp8", "--all-realms"),
     )
@@ -52,6 +60,8 @@ def test_each_option_of_a_worker_arrives(terminal: Terminal, calls: Calls) -> No
         max_consecutive_failures=3,
         until="idle",
         idle_timeout=timedelta(minutes=10),
+        leave_scale_set=True,
+        keep_instances=2,
         max_lane="7",
         grace=timedelta(seconds=30),
         proc="mod:fun",

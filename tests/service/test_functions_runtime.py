@@ -19,6 +19,8 @@ from jobq.adapters.local import LocalStack
 from jobq.model.files import digest_of, name_in
 from jobq.model.names import escape, id_in_batch
 from tests.azurite import Azurite
+from tests.identity_endpoint import identity_endpoint
+from tests.resource_manager import SCALE_SET, resource_manager
 from tests.service.functions_host import FunctionsHost, python_with_runtime, running_host
 
 OURS = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -63,14 +65,31 @@ def test_functions_are_declared_with_their_routes_methods_and_keys(host: Functio
         "checkout": ("httpTrigger", "api/checkout/{*rest}", ["GET", "POST"], "FUNCTION"),
         "health": ("httpTrigger", "api/health", ["GET"], "ANONYMOUS"),
         "tick": ("timerTrigger", None, None, None),
+        "scale": ("timerTrigger", None, None, None),
     }
 
 
-def test_timer_runs_each_minute_and_not_at_start(host: FunctionsHost) -> None:
-    (trigger,) = host.functions["tick"]
+def test_timers_run_each_minute_and_not_at_start(host: FunctionsHost) -> None:
+    triggers = [*host.functions["tick"], *host.functions["scale"]]
 
-    assert trigger["schedule"] == "0 * * * * *"
-    assert not trigger.get("runOnStartup")
+    assert [trigger["schedule"] for trigger in triggers] == ["0 * * * * *", "30 * * * * *"]
+    assert not any(trigger.get("runOnStartup") for trigger in triggers)
+
+
+def test_timer_scales_nothing_where_no_scale_set_is_named(host: FunctionsHost) -> None:
+    assert host.timer("scale").is_ok
+
+
+def test_timer_gives_the_scale_set_that_is_named_machines(python: str, queue: str) -> None:
+    with resource_manager() as manager, identity_endpoint() as (variables, asked):
+        scale = {"JOBQ_SCALE_SET": SCALE_SET, "JOBQ_SCALE_REALMS": "demo", "JOBQ_SCALE_CLIENT_ID": "id-3"}
+        with running_host(python, {"JOBQ": queue, "JOBQ_RESOURCE_MANAGER": manager.url, **scale, **variables}) as host:
+            host.http("POST", "/api/enqueue/demo/jobs", PUSH)
+            fired = [host.timer("scale") for _ in range(2)]
+
+    assert [reply.error for reply in fired if not reply.is_ok] == []
+    assert (manager.capacity, manager.asked.count(("PATCH", ""))) == (2, 1)
+    assert {query["clientid"][0] for query in asked} == {"id-3"}
 
 
 def test_health_needs_no_setting_but_the_queue(host: FunctionsHost) -> None:

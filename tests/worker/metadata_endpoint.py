@@ -1,4 +1,4 @@
-"""Azure's instance metadata endpoint, as far as scheduled events go: there is none outside of Azure."""
+"""Azure's instance metadata endpoint, as far as scheduled events and scale sets go: there is none outside of Azure."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class MetadataEndpoint:
         self.fails = 0
         self.asked = 0
         self.url = ""
+        self.compute: dict[str, str] = {}
+        """What the machine is told of itself."""
 
     def announce(
         self, kind: str = "Preempt", *, machine: str = MACHINE, status: str = "Scheduled", at: str = ""
@@ -38,6 +40,19 @@ class MetadataEndpoint:
                 "DurationInSeconds": -1,
             }
         )
+
+    def be_in(self, scale_set: str, instance: str, *, is_flexible: bool = False) -> None:
+        """One machine of the set with this id."""
+        _, _, subscription, _, group, *_, name = scale_set.split("/")
+        machine = scale_set.replace("virtualMachineScaleSets/" + name, f"virtualMachines/{instance}")
+        self.compute = {
+            "azEnvironment": "AzurePublicCloud",
+            "name": instance if is_flexible else f"{name}_{instance}",
+            "resourceGroupName": group,
+            "resourceId": machine if is_flexible else f"{scale_set}/virtualMachines/{instance}",
+            "subscriptionId": subscription,
+            "vmScaleSetName": name,
+        }
 
     def withdraw(self) -> None:
         self.events = []
@@ -58,6 +73,8 @@ def metadata_endpoint() -> Iterator[MetadataEndpoint]:
                 status = endpoint.fails
             elif where.path == "/metadata/instance/compute/name" and query.get("format") == ["text"]:
                 body = MACHINE.encode()
+            elif where.path == "/metadata/instance/compute" and query.get("format") == ["json"]:
+                body = json.dumps(endpoint.compute).encode()
             elif where.path == "/metadata/scheduledevents":
                 endpoint.asked += 1
                 body = json.dumps({"DocumentIncarnation": endpoint.asked, "Events": endpoint.events}).encode()

@@ -26,6 +26,10 @@ class WorkerOptions:
     """More failures in a row than this end the worker with an error; 0 is no limit."""
     until: Until = "empty"
     idle_timeout: timedelta | None = None
+    leave_scale_set: bool = False
+    """After `idle_timeout`, have the scale set delete this machine."""
+    keep_instances: int = 0
+    """Stay while the set has no more machines than that."""
     max_lane: str | None = None
     grace: timedelta = timedelta(seconds=120)
     """From SIGTERM to SIGKILL for a job that is stopped."""

@@ -9,11 +9,12 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from jobq.connect import open_realm
@@ -131,9 +132,12 @@ async def _run(
     asyncio.get_running_loop().set_default_executor(_threads())
     if options.proc:
         options = replace(options, is_async=await asyncio.to_thread(_check_callable, options.proc))
+    leave = await asyncio.to_thread(_leaving, options, settings) if options.leave_scale_set else None
     async with open_realm(address, settings, durable=False) as realm:
         terminal = None if options.quiet else Terminal(sys.stdout.buffer)
         worker = make_worker(realm, options, terminal, telemetry, settings)
+        if leave:
+            worker.on_idle = leave
         watch(worker)
         where = ", ".join(post.realm.address for post in worker.posts)
         logger.info("worker %s takes jobs from %s, %d at a time", worker.pool.worker, where, options.slots)
@@ -142,6 +146,15 @@ async def _run(
         finally:
             if terminal:
                 await asyncio.to_thread(terminal.close)
+
+
+def _leaving(options: WorkerOptions, settings: Settings) -> Callable[[], Awaitable[bool]]:
+    """What an idle worker does. Waits for the metadata endpoint. Raises Unreachable, BadInput."""
+    from jobq.worker.leaving import leave_scale_set, this_instance  # an HTTP client, which takes a while to load
+
+    where = options.scheduled_events
+    instance = this_instance() if where in ("auto", "off") else this_instance(where)
+    return partial(leave_scale_set, instance, settings, keep=options.keep_instances)
 
 
 def _threads() -> ThreadPoolExecutor:

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -39,10 +39,16 @@ class Summary:
     error: JobqError | None = None
 
 
+async def _end() -> bool:
+    return True
+
+
 @dataclass(slots=True)
 class Worker:
     pool: Pool
     posts: Posts
+    on_idle: Callable[[], Awaitable[bool]] = _end
+    """Asked after the idle timeout, with nothing running: whether to end. Otherwise it is asked again after another."""
     summary: Summary = field(default_factory=Summary)
     _failures_in_a_row: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -221,7 +227,11 @@ class Worker:
             return False
         if self.options.until == "idle":
             limit = self.options.idle_timeout
-            return limit is not None and pace.idle_seconds >= limit.total_seconds()
+            if limit is None or pace.idle_seconds < limit.total_seconds():
+                return False
+            is_over = await self.on_idle()
+            pace.active()
+            return is_over
         if time.monotonic() < self._asked_again_at:
             return False
         if await self.posts.is_all_done(one=self.options.one):

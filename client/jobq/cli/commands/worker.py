@@ -22,6 +22,17 @@ from jobq.worker.options import OnPreempt, Until, WorkerOptions
 )
 @option("--exit-when-empty", is_flag=True, help="End when nothing is queued, delayed retries included (the default).")
 @option("--idle-timeout", type=DURATION, help="End after this long without a job.")
+@option(
+    "--leave-scale-set",
+    is_flag=True,
+    help="After --idle-timeout, have the scale set of this virtual machine delete the machine.",
+)
+@option(
+    "--keep-instances",
+    type=click.IntRange(0),
+    default=0,
+    help="With --leave-scale-set: stay while the set has no more machines than that.",
+)
 @option("--forever", is_flag=True, help="Never end by itself.")
 @option("--max-lane", "--max-queue", "max_lane", type=LANE, help="Leave lanes after this one alone.")
 @option("--label", multiple=True, type=LABEL, help="Say something of this worker, as gpu=a100; may be repeated.")
@@ -47,6 +58,8 @@ def command(
     max_consecutive_failures: int,
     exit_when_empty: bool,
     idle_timeout: timedelta | None,
+    leave_scale_set: bool,
+    keep_instances: int,
     forever: bool,
     max_lane: str | None,
     label: tuple[tuple[str, str], ...],
@@ -75,6 +88,8 @@ def command(
     """
     if exit_when_empty + forever + (idle_timeout is not None) > 1:
         raise click.UsageError("--exit-when-empty, --idle-timeout and --forever exclude each other")
+    if leave_scale_set and idle_timeout is None:
+        raise click.UsageError("--leave-scale-set needs --idle-timeout: after so long without a job the machine leaves")
     until: Until = "forever" if forever else "empty" if idle_timeout is None else "idle"
     options = WorkerOptions(
         slots=slots,
@@ -85,6 +100,8 @@ def command(
         max_consecutive_failures=max_consecutive_failures,
         until=until,
         idle_timeout=idle_timeout,
+        leave_scale_set=leave_scale_set,
+        keep_instances=keep_instances,
         max_lane=max_lane,
         labels=label,
         on_preempt=on_preempt,
