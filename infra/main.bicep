@@ -305,7 +305,8 @@ var workerSettings = union(
     JOBQ_WORKER_REALMS: join(realms, ',')
     JOBQ_WORKER_SLOTS: string(workerSlots)
   },
-  isOnBus ? { JOBQ_TABLES: dataName } : {}
+  isOnBus ? { JOBQ_TABLES: dataName } : {},
+  workers == 'vmss' ? { JOBQ_WORKER_KEEP_INSTANCES: string(workerMin) } : {}
 )
 
 module scaleSet 'modules/workers-vmss.bicep' = if (workers == 'vmss') {
