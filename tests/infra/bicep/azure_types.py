@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from tests.infra.bicep.functions import Later
 _MODULES = Path(__file__).resolve().parents[3] / "node_modules"
 _PLAIN: dict[str, tuple[type, ...]] = {"string": (str,), "int": (int, float), "bool": (bool,), "object": (dict,)}
 _ANY = ("any", "null")
+_LIMIT = re.compile(r"\b(minValue|maxValue|minLength|maxLength): (-?\d+)")
 _DIAGNOSTIC = {
     # The package has no such type in this version; these are the properties that we use of it.
     "bodyType": {
@@ -52,26 +54,47 @@ class Shape:
 
 @dataclass(slots=True)
 class AzureTypes:
-    """The types of `@azure/mcp`. Each is asked for once and kept in `folder`."""
+    """The types of `@azure/mcp`, asked of a child process. Each is asked for once; `close` ends the process."""
 
-    command: Path
-    folder: Path
+    process: subprocess.Popen[str]
     known: dict[str, Shape] = field(default_factory=dict)
 
     @classmethod
     def installed(cls) -> AzureTypes:
         """Those in node_modules. Raises TypesMissing."""
         machine = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-        package = _MODULES / f"@azure/mcp-{platform.system().lower()}-{machine}"
-        command = package / "dist/azmcp"
+        command = _MODULES / f"@azure/mcp-{platform.system().lower()}-{machine}/dist/azmcp"
         if not command.is_file():
             raise TypesMissing("Azure's types are not installed; `npm ci` installs them as package-lock.json says")
-        version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
-        return cls(command, _MODULES / f".cache/azure-types-{version}")
+        quiet = {"AZURE_MCP_COLLECT_TELEMETRY": "false", "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
+        types = cls(
+            subprocess.Popen(
+                [command, "server", "start", "--namespace", "bicepschema", "--mode", "all"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={"PATH": os.defpath, "HOME": tempfile.gettempdir(), **quiet},
+                text=True,
+            )
+        )
+        who = {
+            "protocolVersion": "2024-11-05",
+            "capabilities": {},
+            "clientInfo": {"name": "jobq-tests", "version": "0"},
+        }
+        types._ask("initialize", who)
+        return types
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
 
     def problems_of(self, made: Made) -> list[str]:
         """Properties of the resource that Azure does not know or would refuse, and those that it misses."""
-        shape = self.shape(made.type)
+        try:
+            shape = self.shape(made.type)
+        except LookupError as error:
+            return [f"{made.where}: {error}"]
         if shape.version != made.version:
             return [f"{made.where}: {made.type} is of {made.version}, checked are {shape.version}"]
         return [f"{made.where}: {made.symbol}{problem}" for problem in _Check(shape).object(made.body, shape.body, "")]
@@ -84,27 +107,26 @@ class AzureTypes:
     def _answers(self, type: str) -> list[dict[str, Any]]:
         if type == "Microsoft.Insights/diagnosticSettings":
             return [_DIAGNOSTIC, *(_plain_object(name, parts) for name, parts in _DIAGNOSTIC_PARTS.items())]
-        kept = self.folder / f"{type.replace('/', '_')}.json"
-        if not kept.is_file():
-            self._ask(type, kept)
-        answers = json.loads(kept.read_text(encoding="utf-8"))["results"]["BicepSchemaResult"]
+        answer = self._ask("tools/call", {"name": "bicepschema_get", "arguments": {"resource-type": type}})
+        described = json.loads(answer["content"][0]["text"])
+        if described["status"] != 200:
+            raise LookupError(f"Azure has no type {type}: {described['message']}")
+        answers = described["results"]["BicepSchemaResult"]
         return [answer for answer in answers if answer["$type"] != "ResourceInstanceFunction"]
 
-    def _ask(self, type: str, kept: Path) -> None:
-        """Write the type's description to `kept`, whole or not at all: several processes may ask at once."""
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        quiet = {"AZURE_MCP_COLLECT_TELEMETRY": "false", "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
-        ran = subprocess.run(
-            [self.command, "bicepschema", "get", "--resource-type", type],
-            capture_output=True,
-            timeout=60,
-            env={"PATH": os.defpath, "HOME": tempfile.gettempdir(), **quiet},
-        )
-        if ran.returncode or b"BicepSchemaResult" not in ran.stdout:
-            raise LookupError(f"Azure has no type {type}, says {self.command.name}: {ran.stdout[:200]!r}")
-        with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as whole:
-            whole.write(ran.stdout)
-        Path(whole.name).replace(kept)
+    def _ask(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """One JSON-RPC call over the process's pipes."""
+        if self.process.stdin is None or self.process.stdout is None:
+            raise TypesMissing("the process has no pipes")
+        print(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}), file=self.process.stdin)
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            answer = json.loads(line)
+            if "result" in answer:
+                return dict(answer["result"])
+            if "error" in answer:
+                raise LookupError(f"{method}: {answer['error']}")
+        raise TypesMissing("the process that knows Azure's types has ended")
 
 
 def _plain_object(name: str, parts: dict[str, str]) -> dict[str, Any]:
@@ -149,11 +171,7 @@ class _Check:
             yield f"{at}: can only be read"
             return
         yield from self.value(value, expected["type"], at)
-        limits = dict(
-            part.split(": ", 1)
-            for part in expected.get("modifiers", "").split(", ")
-            if ": m" not in part and ": " in part
-        )
+        limits = dict(_LIMIT.findall(expected.get("modifiers", "")))
         size = value if isinstance(value, int) else len(value) if isinstance(value, str) else None
         low, high = limits.get("minValue", limits.get("minLength")), limits.get("maxValue", limits.get("maxLength"))
         if size is None or isinstance(value, bool | Later):
