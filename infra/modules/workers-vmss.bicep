@@ -210,7 +210,6 @@ resource scaling 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           'Microsoft.Compute/virtualMachineScaleSets/read'
           'Microsoft.Compute/virtualMachineScaleSets/write'
           'Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read'
-          'Microsoft.Compute/virtualMachineScaleSets/virtualMachines/instanceView/read'
         ]
       }
     ]
@@ -228,10 +227,7 @@ resource leaving 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     permissions: [
       {
         actions: [
-          'Microsoft.Compute/virtualMachineScaleSets/read'
           'Microsoft.Compute/virtualMachineScaleSets/delete/action'
-          'Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read'
-          'Microsoft.Compute/virtualMachineScaleSets/virtualMachines/delete'
         ]
       }
     ]
