@@ -135,7 +135,7 @@ _README = {
     "provider registrations": "az provider register",
     "the wait for roles": r"minute|60 s|seconds",
     "what was never run": "never",
-    "dated costs": r"20\d\d-\d\d",
+    "dated costs": r"(January|February|March|April|May|June|July|August|September|October|November|December) 20\d\d",
     "dollars": r"\$|USD",
 }
 

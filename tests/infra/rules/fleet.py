@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from jobq.cli.commands.worker import worker
+from jobq.cli.commands.worker import command as worker
 from tests.infra.bicep.deployment import Deployment, Made
 from tests.infra.rules.book import Infra, rule, rule_of_each_deployment, unlike
-from tests.infra.rules.control_plane import read_by_the_code
+from tests.infra.rules.control_plane import APP, SCALE, read_by_the_code, settings
 from tests.infra.rules.data import queues
 
 SCALE_SET = "Microsoft.Compute/virtualMachineScaleSets"
@@ -79,13 +79,10 @@ def machines_reach_the_internet_in_a_way_that_is_said(plan: Deployment) -> Itera
 
 @rule_of_each_deployment
 def the_scaler_is_told_what_it_may_do(plan: Deployment) -> Iterator[str]:
-    from tests.infra.rules.control_plane import APP, settings
-
-    wanted = {"SET", "REALMS", "MIN", "MAX", "JOBS_PER_INSTANCE", "COOLDOWN"}
     sets = [made.id for made in plan.of_type(SCALE_SET)]
     for app in plan.of_type(APP):
         found = {name: value for name, value in settings(plan, app).items() if name.startswith("JOBQ_SCALE_")}
-        missing = {f"JOBQ_SCALE_{name}" for name in wanted} - set(found) if sets else set()
+        missing = SCALE - set(found) if sets else set()
         yield from (f"{app.where}: misses the setting {name}" for name in sorted(missing))
         if found.get("JOBQ_SCALE_SET", "") not in (sets or [""]):
             yield f"{app.where}: JOBQ_SCALE_SET is no scale set of this deployment"

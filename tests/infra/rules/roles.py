@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tests.infra.bicep.deployment import Deployment, Made
@@ -36,6 +37,7 @@ SCALING = {
 }
 """All that a role of our own may allow."""
 
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 _QUEUE, _TABLE = "Storage Queue Data Contributor", "Storage Table Data Contributor"
 _BLOB, _READ = "Storage Blob Data Contributor", "Storage Blob Data Reader"
@@ -167,11 +169,11 @@ def every_role_id_is_one_we_know_and_is_followed_by_its_name(infra: Infra) -> It
                 continue
             for key, value in entries(node):
                 text = text_of(value) if value.type == "string" else ""
-                if len(text) != 36 or text.count("-") != 4:
+                if not _GUID.fullmatch(text):
                     continue
-                comment = lines[value.start_point[0]].partition("//")[2].strip()
-                if ROLES.get(text) != comment:
-                    yield f"{template.where(value)}: {key_text(key)} is {ROLES.get(text, 'no role we know')}, not {comment!r}"
+                comment, role = lines[value.start_point[0]].partition("//")[2].strip(), ROLES.get(text)
+                if role != comment:
+                    yield f"{template.where(value)}: {key_text(key)} is {role or 'no role we know'}, not {comment!r}"
 
 
 @rule_of_each_deployment
