@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import tree_sitter_bicep
@@ -75,7 +76,7 @@ def parse(path: Path) -> Template:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".bicepparam":  # the grammar knows no `using`, and no parameters without a type
         text = re.sub(r"(?m)^param\b", "var", re.sub(r"(?m)^using\b.*$", "", text))
-    root = _PARSER.parse(text.encode()).root_node
+    root = _tree(text)
     template = Template(path, root, {}, {}, [])
     template.problems.extend(
         f"{template.where(node)}: does not parse: {source(node).strip()[:60]!r}" for node in _broken(root)
@@ -86,6 +87,11 @@ def parse(path: Path) -> Template:
             template.problems.append(f"{template.where(found.node)}: {found.name} is declared twice")
         names[found.name] = found
     return template
+
+
+@lru_cache(maxsize=64)
+def _tree(text: str) -> Node:
+    return _PARSER.parse(text.encode()).root_node
 
 
 def source(node: Node) -> str:

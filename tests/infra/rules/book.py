@@ -19,7 +19,7 @@ REALMS, LANES = ["default", "night-runs"], ["0", "7", "urgent"]
 _FLEET = {"jobqVersion": "1.2.3", "wheelSha256": "a" * 64, "requirementsSha256": "b" * 64}
 _VMSS = {"workers": "vmss", "sshPublicKey": "ssh-ed25519 " + "A" * 68, **_FLEET}
 _PEOPLE = {"userPrincipalId": "00000000-0000-0000-0000-00000000000f", "userPrincipalType": "Group"}
-_MANY = {"name": "jobq", "realms": REALMS, "lanes": LANES, "tags": {"team": "night"}}
+_MANY = {"name": "twelveletter", "realms": REALMS, "lanes": LANES, "tags": {"team": "night"}}
 
 DEPLOYMENTS: dict[str, dict[str, Any]] = {
     "smallest": {"name": "jobq"},

@@ -156,7 +156,7 @@ def people_are_given_roles_only_where_they_are_named(infra: Infra) -> Iterator[s
         if bool(given) != bool(asked.get("userPrincipalId")):
             yield f"{name}: {len(given)} roles of people"
         for made in given:
-            if made.properties["principalType"] != asked["userPrincipalType"]:
+            if made.properties.get("principalType") != asked.get("userPrincipalType"):
                 yield f"{made.where}: principalType is not that of the parameter"
 
 
