@@ -165,7 +165,7 @@ resource workerIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-1
   tags: tags
 }
 
-// Counts the messages for a Container Apps job. A scale set is scaled by the control plane, as itself.
+// Counts the messages for a Container Apps job; for a scale set, what the timer of the control plane logs in as.
 resource scalerIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: '${name}-scaler-${suffix}'
   location: location
@@ -277,11 +277,13 @@ module api 'modules/api.bicep' = {
     insightsName: insightsName
     identityName: serviceIdentity.name
     principalId: serviceIdentity.properties.principalId
+    scalerIdentityId: workers == 'vmss' ? scalerIdentity.id : ''
     settings: union(
       { JOBQ_STORAGE: dataName },
       isOnBus ? { JOBQ_SERVICEBUS: busName, JOBQ_TABLES: dataName } : {},
       workers != 'vmss' ? {} : {
         JOBQ_SCALE_SET: scaleSetId
+        JOBQ_SCALE_CLIENT_ID: scalerIdentity.properties.clientId
         JOBQ_SCALE_REALMS: join(realms, ',')
         JOBQ_SCALE_MIN: string(workerMin)
         JOBQ_SCALE_MAX: string(workerMax)
@@ -303,7 +305,8 @@ var workerSettings = union(
     JOBQ_WORKER_REALMS: join(realms, ',')
     JOBQ_WORKER_SLOTS: string(workerSlots)
   },
-  isOnBus ? { JOBQ_TABLES: dataName } : {}
+  isOnBus ? { JOBQ_TABLES: dataName } : {},
+  workers == 'vmss' ? { JOBQ_WORKER_KEEP_INSTANCES: string(workerMin) } : {}
 )
 
 module scaleSet 'modules/workers-vmss.bicep' = if (workers == 'vmss') {
@@ -319,7 +322,7 @@ module scaleSet 'modules/workers-vmss.bicep' = if (workers == 'vmss') {
     outboundMode: outboundMode
     identityId: workerIdentity.id
     workerPrincipalId: workerIdentity.properties.principalId
-    servicePrincipalId: serviceIdentity.properties.principalId
+    scalerPrincipalId: scalerIdentity.properties.principalId
     wheelSha256: wheelSha256
     requirementsSha256: requirementsSha256
     settings: workerSettings
@@ -360,8 +363,8 @@ output JOBQ string = address
 @description('The storage account with the rows and blobs.')
 output JOBQ_TABLES string = dataName
 
-@description('The first realm over HTTP.')
-output JOBQ_API_URL string = 'https://${api.outputs.hostName}/api/${realms[0]}'
+@description('The control plane; a realm over HTTP is this, a slash and its name.')
+output JOBQ_API_URL string = 'https://${api.outputs.hostName}/api'
 
 @description('The storage account of the jobs.')
 output JOBQ_STORAGE string = dataName

@@ -41,6 +41,9 @@ param identityName string
 @description('The object id of that identity.')
 param principalId string
 
+@description('The resource id of the identity that scales a scale set, or nothing.')
+param scalerIdentityId string
+
 @description('The app settings of jobq.')
 param settings object
 
@@ -98,7 +101,10 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
   kind: 'functionapp,linux'
   identity: {
     type: 'UserAssigned'
-    userAssignedIdentities: { '${identity.id}': {} }
+    userAssignedIdentities: union(
+      { '${identity.id}': {} },
+      empty(scalerIdentityId) ? {} : { '${scalerIdentityId}': {} }
+    )
   }
   properties: {
     serverFarmId: plan.id

@@ -36,8 +36,8 @@ param identityId string
 @description('The object id of that identity.')
 param workerPrincipalId string
 
-@description('The object id of the control plane\'s identity, which changes the number of instances.')
-param servicePrincipalId string
+@description('The object id of the identity that changes the number of instances.')
+param scalerPrincipalId string
 
 @description('SHA-256 of the wheel: required, as 64 hexadecimal digits.')
 @minLength(64)
@@ -227,6 +227,7 @@ resource leaving 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     permissions: [
       {
         actions: [
+          'Microsoft.Compute/virtualMachineScaleSets/read'
           'Microsoft.Compute/virtualMachineScaleSets/delete/action'
         ]
       }
@@ -234,11 +235,11 @@ resource leaving 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   }
 }
 
-resource serviceScales 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+resource scalerScales 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: scaleSet
-  name: guid(scaleSet.id, servicePrincipalId, scaling.id)
+  name: guid(scaleSet.id, scalerPrincipalId, scaling.id)
   properties: {
-    principalId: servicePrincipalId
+    principalId: scalerPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: scaling.id
   }
