@@ -120,6 +120,7 @@ FAULTS = [
     in_module("workers-vmss", "mark: '@@INSTALL@@'", "mark: '@@INSTALLER@@'", "cloud init"),
     Fault("cloud-init/worker.yaml", "runcmd:", "runcmds:", "cloud init"),
     Fault("cloud-init/worker.yaml", "--idle-timeout 10m", "", "cloud init"),
+    Fault("cloud-init/worker.yaml", "--leave-scale-set", "--leave-the-set", "cloud init"),
     Fault("main.bicep", "JOBQ_SCALE_MAX: string(workerMax)", "", "the scaler"),
     Fault("main.bicep", "JOBQ_WORKER_SLOTS:", "JOBQ_WORKER_SLOT:", "workers are told"),
     in_module("workers-acajob", "replicaRetryLimit: 0", "replicaRetryLimit: 3", "the container job"),

@@ -108,6 +108,17 @@ class Deployment:
         return (made for made in self.of_type(type) if made.id.startswith(parent.id + "/"))
 
 
+def settled(value: Any) -> Any:
+    """A value that can be written into a resource."""
+    if isinstance(value, Answer):
+        return value.settled
+    if isinstance(value, list):
+        return [settled(item) for item in value]
+    if isinstance(value, dict):
+        return {key: settled(item) for key, item in value.items()}
+    return value
+
+
 def id_of(base: str, type: str, name: str) -> str:
     """An ARM id: the type's words and the name's in turns, below `base`."""
     provider, *words = type.split("/")

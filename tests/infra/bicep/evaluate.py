@@ -11,7 +11,7 @@ from typing import Any
 from tree_sitter import Node
 
 from tests.infra.bicep.calls import LAMBDAS, PLACES
-from tests.infra.bicep.deployment import Answer, BadTemplate, Deployment, Made
+from tests.infra.bicep.deployment import Answer, BadTemplate, Deployment, Made, settled
 from tests.infra.bicep.functions import FUNCTIONS, Later, as_text
 from tests.infra.bicep.syntax import (
     Declaration,
@@ -141,17 +141,6 @@ class Scope:
             raise
         except Exception as error:
             raise BadTemplate(f"{self.template.where(node)}: {source(node)[:80]!r}: {error!r}") from error
-
-
-def settled(value: Any) -> Any:
-    """A value that can be written into a resource."""
-    if isinstance(value, Answer):
-        return value.settled
-    if isinstance(value, list):
-        return [settled(item) for item in value]
-    if isinstance(value, dict):
-        return {key: settled(item) for key, item in value.items()}
-    return value
 
 
 def _string(scope: Scope, node: Node, names: Mapping[str, Any]) -> str:

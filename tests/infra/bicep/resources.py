@@ -8,8 +8,8 @@ from typing import Any
 
 from tree_sitter import Node
 
-from tests.infra.bicep.deployment import BadTemplate, Deployment, Made, id_of
-from tests.infra.bicep.evaluate import Module, Scope, rounds, settled
+from tests.infra.bicep.deployment import BadTemplate, Deployment, Made, id_of, settled
+from tests.infra.bicep.evaluate import Module, Scope, rounds
 from tests.infra.bicep.syntax import Declaration, body_of, entries, expressions, key_text, nested, source
 
 _META = ("parent", "scope", "dependsOn", "name")

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 APP = "Microsoft.Web/sites"
 _HOST = {"AzureWebJobsStorage__credential", "AzureWebJobsStorage__clientId", "AzureWebJobsDisableHomepage"}
 _HOST_URIS = {f"AzureWebJobsStorage__{kind}ServiceUri" for kind in ("blob", "queue", "table")}
-SCALE = {f"JOBQ_SCALE_{name}" for name in ("SET", "REALMS", "MIN", "MAX", "JOBS_PER_INSTANCE", "COOLDOWN")}
+SCALE = {f"JOBQ_SCALE_{name}" for name in ("SET", "CLIENT_ID", "REALMS", "MIN", "MAX", "JOBS_PER_INSTANCE", "COOLDOWN")}
 """What the timer that scales a scale set reads."""
 
 _ALLOWED = {

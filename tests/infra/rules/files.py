@@ -115,8 +115,8 @@ def outputs_are_those_that_are_promised_and_none_is_secret(plan: Deployment) -> 
         yield "main.bicep: JOBQ is not the address of the first realm"
     if plan.outputs.get("JOBQ_TABLES") != data:
         yield "main.bicep: JOBQ_TABLES is not the account of the jobs"
-    if not str(plan.outputs.get("JOBQ_API_URL")).endswith("/api/default"):
-        yield "main.bicep: JOBQ_API_URL is not the first realm's"
+    if not str(plan.outputs.get("JOBQ_API_URL")).endswith("/api"):
+        yield "main.bicep: JOBQ_API_URL is not the control plane's"
 
 
 @rule
@@ -136,6 +136,7 @@ _README = {
     "the wait for roles": r"minute|60 s|seconds",
     "what was never run": "never",
     "dated costs": r"(January|February|March|April|May|June|July|August|September|October|November|December) 20\d\d",
+    "whether there is a snapshot": "snapshot",
     "dollars": r"\$|USD",
 }
 

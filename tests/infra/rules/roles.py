@@ -51,7 +51,6 @@ MATRIX: dict[str, dict[str, set[str]]] = {
         "bus": {_SEND, _RECEIVE},
         "host": {"Storage Blob Data Owner"},
         "insights": {"Monitoring Metrics Publisher"},
-        "scale set": {"custom"},
     },
     # Contributor: a lease is renewed with messages/write, which Message Processor has not; depth needs queues/read.
     "worker": {
@@ -62,7 +61,7 @@ MATRIX: dict[str, dict[str, set[str]]] = {
         "bus": {_SEND, _RECEIVE},
         "scale set": {"custom"},
     },
-    "scaler": {"queue": {"Storage Queue Data Reader"}, "bus": {_RECEIVE}},
+    "scaler": {"queue": {"Storage Queue Data Reader"}, "bus": {_RECEIVE}, "scale set": {"custom"}},
     "people": {"queue": {_QUEUE}, "table": {_TABLE}, "jobs": {_BLOB}, "wheels": {_BLOB}, "bus": {_SEND, _RECEIVE}},
 }
 """Who may have which roles on what: nothing else, and all of it where the deployment has such a thing."""
