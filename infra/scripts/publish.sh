@@ -76,7 +76,7 @@ patiently() {
   until az "$@" >"$log" 2>&1; do
     cat "$log" >&2
     is_refusal "$log" || die 1 "az failed, and not for want of a role; what it said is above"
-    [ "$count" -lt "$tries" ] || die 4 "refused $count times, which no new role assignment takes. $remedy"
+    [ "$count" -lt "$tries" ] || die 4 "refused $count times, for longer than a new role takes to be heeded. $remedy"
     say "waiting for $waiting_for: try $count of $tries, the next in $pause s"
     count=$((count + 1))
     sleep "$pause"
@@ -87,7 +87,7 @@ upload() {
   name=$(basename "$1")
   account="\$(az storage account show --name $JOBQ_STORAGE --query id --output tsv)"
   patiently "your role on the container $JOBQ_WHEEL_CONTAINER of $JOBQ_STORAGE" \
-    "You need a role on the container, and being its owner is not enough: az role assignment create --assignee YOU \
+    "You need a role on the container, and being the owner of the account is not enough: az role assignment create --assignee YOU \
 --role 'Storage Blob Data Contributor' --scope $account/blobServices/default/containers/$JOBQ_WHEEL_CONTAINER" \
     storage blob upload --account-name "$JOBQ_STORAGE" --container-name "$JOBQ_WHEEL_CONTAINER" --name "$name" \
     --file "$1" --auth-mode login --overwrite true --no-progress --output none
@@ -110,7 +110,7 @@ publish_code() {
     "You need Contributor on $AZURE_RESOURCE_GROUP, and the app's identity the roles that the template gives it: see \
 whether the deployment has ended well (az deployment group list -g $AZURE_RESOURCE_GROUP -o table)" \
     functionapp deployment source config-zip --resource-group "$AZURE_RESOURCE_GROUP" --name "$AZURE_FUNCTION_NAME" \
-    --src "$dist/app.zip" --build-remote true --timeout 600 --output none
+    --src "$dist/app.zip" --build-remote true --output none
   say "published the code to $AZURE_FUNCTION_NAME"
 }
 

@@ -135,7 +135,6 @@ def test_one_command_publishes_the_code_by_remote_build(azure: Azure) -> None:
         "--resource-group": "my-group",
         "--name": "my-api",
         "--build-remote": "true",
-        "--timeout": "600",
         "--output": "none",
     }
 
