@@ -46,10 +46,14 @@ infra: $(VENV)/.test node_modules/.done .infra-tools/.done
 bench: $(VENV)/.test node_modules/.done
 	$(BIN)/python -m bench
 
-# The lock of what tests and demo install, for all Pythons from 3.11 on; made anew on purpose only.
+# The lock of what tests and demo install, for all Pythons from 3.11 on, and what machines of a deployment install
+# beside the wheel, at the same versions and by hash; made anew on purpose only.
 lock: $(VENV)/.test
 	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
 		--extra service --extra test pyproject.toml --output-file $(LOCK)
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
+		--no-annotate --generate-hashes --constraint $(LOCK) --extra worker pyproject.toml \
+		--output-file infra/requirements.txt
 
 clean:
 	rm -rf $(VENV) $(VENV)-3.13 node_modules .infra-tools build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
