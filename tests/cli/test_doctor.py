@@ -31,17 +31,18 @@ async def proxy(azurite_process: Azurite) -> AsyncIterator[FaultProxy]:
 
 async def doctor(address: str, **variables: str) -> tuple[int, dict[str, dict[str, Any]], str]:
     """The exit code, the checks by name, and all that was said. What runs in this loop goes on meanwhile."""
-    process = await asyncio.create_subprocess_exec(
-        *RUN,
-        *(address, "doctor", "-o", "json"),
-        env={**environment(), **variables},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    code, out, err = await run(address, "doctor", "-o", "json", **variables)
+    checks = json.loads(out)["checks"] if out else []
+    return code, {check["name"]: check for check in checks}, out + err
+
+
+async def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
+    pipe = asyncio.subprocess.PIPE
+    env = {**environment(), **variables}
+    process = await asyncio.create_subprocess_exec(*RUN, *arguments, env=env, stdout=pipe, stderr=pipe)
     out, err = await process.communicate()
     assert process.returncode is not None
-    checks = json.loads(out)["checks"] if out else []
-    return process.returncode, {check["name"]: check for check in checks}, (out + err).decode()
+    return process.returncode, out.decode(), err.decode()
 
 
 def states(checks: dict[str, dict[str, Any]]) -> dict[str, str]:
@@ -102,9 +103,9 @@ async def test_an_account_that_was_never_used_is_left_without_anything_new(proxy
         ("/messages/", "queue", "renew the lease of a message"),
         ("peekonly", "queue", "look at the messages"),
         ("comp=metadata", "queue", "count the messages"),
-        ("PATCH", "table", "merge|change|commit|write"),
-        ("$batch", "table", "."),
-        ("comp=appendblock", "blob", "append"),
+        ("PATCH", "table", "commit 1 changes"),
+        ("$batch", "table", "commit 1 changes"),
+        ("comp=appendblock", "blob", "append to"),
         ("restype=container&comp=list", "blob", "list blobs"),
     ],
 )
@@ -117,7 +118,7 @@ async def test_each_right_that_is_missing_fails_its_check_and_no_other(
 
     assert code == 4, said
     assert [name for name, state in states(checks).items() if state != "ok"] == [check]
-    assert "does not allow to" in checks[check]["detail"]
+    assert f"does not allow to {what} " in checks[check]["detail"]
 
 
 async def test_a_service_in_another_time_is_a_warning_and_then_a_failure(proxy: FaultProxy) -> None:
@@ -151,6 +152,31 @@ async def test_service_bus_is_tried_out_without_a_message_for_anybody(broker: Br
     assert (broker.counts["scheduled"], broker.counts["cancelled"], broker.counts["management"]) == (1, 1, 3)
     assert (broker.counts["sent"], broker.counts["delivered"]) == (0, 0)
     assert broker.connection_string not in said
+
+
+async def test_each_lane_of_the_realm_has_its_queue_tried(azurite: str) -> None:
+    realm = f"{ACCOUNT}/exp9"
+    pushed = await run(realm, "push", "-c", "true", "--lane", "5", "--lane", "0", JOBQ_CONNECTION_STRING=azurite)
+
+    code, checks, said = await doctor(realm, JOBQ_CONNECTION_STRING=azurite)
+
+    assert (pushed[0], code) == (0, 0), said
+    assert [*checks][-2:] == ["queue", "queue, lane 5"]
+    assert checks["queue, lane 5"]["detail"].endswith("in queue exp9-lane-5")
+
+
+async def test_a_lane_without_a_queue_is_named_with_the_command_that_makes_it(broker: Broker, azurite: str) -> None:
+    broker.fault("attach", Refuse("amqp:not-found"), queue="exp7", times=99)
+
+    code, checks, _ = await doctor(
+        "sb://test/exp7",
+        JOBQ_TABLES=ACCOUNT,
+        JOBQ_CONNECTION_STRING=azurite,
+        JOBQ_SERVICEBUS_CONNECTION_STRING=broker.connection_string,
+    )
+
+    assert code == 1
+    assert "az servicebus queue create" in checks["servicebus send"]["detail"]
 
 
 async def test_a_bus_that_refuses_fails_its_checks(broker: Broker, azurite: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 from azure.core.credentials import AccessToken
+from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
 
 from jobq.adapters.azure_clients import AzureClients
 from jobq.adapters.azure_errors import Patience
@@ -27,9 +28,14 @@ REFUSED = Say(403, "AuthorizationPermissionMismatch")
 
 
 class Login:
-    """What `az login` gives."""
+    """What `az login` gives: a token, or an error."""
+
+    def __init__(self, error: AzureError | None = None) -> None:
+        self.error = error
 
     async def get_token(self, *scopes: str, **options: object) -> AccessToken:
+        if self.error:
+            raise self.error
         claims = {"upn": "ada@lab.example", "oid": "0b1e", "tid": "7e4a", "scp": "user_impersonation"}
         body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
         return AccessToken(f"e30.{body}.c2lnbmF0dXJl", int(time.time()) + 3600)
@@ -121,6 +127,17 @@ async def test_a_trial_that_is_refused_half_way_leaves_nothing(
 
     assert proxy.faults == []
     assert await what_is_there(probe) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ClientAuthenticationError("no account"), 4), (ServiceRequestError("no network"), 9)]
+)
+async def test_nothing_is_tried_as_nobody(probe: AzureProbe, error: AzureError, code: int) -> None:
+    checkup = Checkup()
+
+    assert not await examine_account(replace(probe, credential=Login(error)), checkup)
+
+    assert (checkup.checks[-1].name, checkup.checks[-1].exit_code) == ("login", code)
 
 
 async def test_who_lacks_a_role_is_named_in_the_command_that_assigns_it(proxy: FaultProxy, probe: AzureProbe) -> None:

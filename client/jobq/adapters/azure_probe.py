@@ -98,13 +98,19 @@ class AzureProbe:
             renewed = await queue.update_message(message_id, receipt, visibility_timeout=_HIDDEN_SECONDS)
             return str(renewed.pop_receipt)
 
+        async def delete() -> None:
+            await self._run(f"delete a message of queue {name}", lambda: queue.delete_message(message_id, receipt))
+
         message_id, receipt = await self.clients.run(Call("queue", f"put a message in queue {name}"), send)
         try:
             renewing = Call("queue", f"renew the lease of a message in queue {name}")
             receipt = await self.clients.run(renewing, renew)
             await self._run(f"look at the messages of queue {name}", lambda: queue.peek_messages(1))
-        finally:
-            await self._run(f"delete a message of queue {name}", lambda: queue.delete_message(message_id, receipt))
+        except BaseException:
+            with suppress(JobqError):
+                await delete()
+            raise
+        await delete()
 
     async def _is_there(self, call: Call, look: _Act) -> bool:
         """Whether a table, queue or container is there; `look` may ask for something in it that is not."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 from jobq import connect
 from jobq.adapters.azure import AzureStack
 from jobq.adapters.azure_probe import AzureProbe
 from jobq.adapters.service_bus_probe import BusProbe
 from jobq.adapters.service_bus_stack import ServiceBusStack
-from jobq.core.ports import BlobStore, Table
+from jobq.core.ports import BlobStore, Stack, Table
+from jobq.core.realm import Realm
 from jobq.doctor.check import Checkup
 from jobq.doctor.probes import new_body, try_blobs, try_table
 from jobq.doctor.pulse import examine_pulse
+from jobq.errors import JobqError
 from jobq.model.address import Address
+from jobq.model.names import DEFAULT_LANE, queue_name
 from jobq.settings import Settings
 
 
@@ -23,12 +27,15 @@ async def examine_azure(address: Address, settings: Settings, checkup: Checkup) 
         if isinstance(stack, ServiceBusStack):
             index, bus = stack.probe()
             if await examine_account(index, checkup):
-                await _examine_bus(bus, address.realm, checkup)
+                for lane in await _lanes(stack, address.realm):
+                    await _examine_bus(bus, address.realm, lane, checkup)
         else:
             assert isinstance(stack, AzureStack)
             probe = stack.probe()
             if await examine_account(probe, checkup):
-                await checkup.look("queue", lambda: _try_queue(probe, address.realm))
+                for lane in await _lanes(stack, address.realm):
+                    name = queue_name(address.realm, lane)
+                    await checkup.look(f"queue{_of(lane)}", partial(_try_queue, probe, name))
     finally:
         await stack.close()
 
@@ -62,11 +69,25 @@ async def _try_blobs(blobs: AbstractAsyncContextManager[BlobStore]) -> str:
         return await try_blobs(its)
 
 
+async def _lanes(stack: Stack, realm: str) -> list[str]:
+    """That the realm has; lane 0 where it was never used, or cannot be looked at, as the check of the table says."""
+    try:
+        return await Realm(stack, realm).lanes()
+    except JobqError:
+        return [DEFAULT_LANE]
+
+
+def _of(lane: str) -> str:
+    return "" if lane == DEFAULT_LANE else f", lane {lane}"
+
+
 async def _try_queue(probe: AzureProbe, name: str) -> str:
     return f"sent, renewed, peeked at and deleted a message in {await probe.queue(name, new_body())}"
 
 
-async def _examine_bus(probe: BusProbe, queue: str, checkup: Checkup) -> None:
+async def _examine_bus(probe: BusProbe, realm: str, lane: str, checkup: Checkup) -> None:
+    queue = queue_name(realm, lane)
+
     async def send() -> str:
         await probe.send(queue, new_body())
         return f"scheduled and cancelled a message in queue {queue}"
@@ -75,5 +96,5 @@ async def _examine_bus(probe: BusProbe, queue: str, checkup: Checkup) -> None:
         await probe.listen(queue)
         return f"looked through queue {queue}"
 
-    await checkup.look("servicebus send", send)
-    await checkup.look("servicebus receive", listen)
+    await checkup.look(f"servicebus send{_of(lane)}", send)
+    await checkup.look(f"servicebus receive{_of(lane)}", listen)
