@@ -165,6 +165,16 @@ async def test_each_lane_of_the_realm_has_its_queue_tried(azurite: str) -> None:
     assert checks["queue, lane 5"]["detail"].endswith("in queue exp9-lane-5")
 
 
+async def test_a_realm_that_was_only_set_has_its_queue_tried(azurite: str) -> None:
+    realm = f"{ACCOUNT}/exp10"
+    done = await run(realm, "realm", "set", "--lease", "1h", JOBQ_CONNECTION_STRING=azurite)
+
+    code, checks, said = await doctor(realm, JOBQ_CONNECTION_STRING=azurite)
+
+    assert (done[0], code) == (0, 0), said
+    assert [*checks][-1] == "queue"
+
+
 async def test_a_lane_without_a_queue_is_named_with_the_command_that_makes_it(broker: Broker, azurite: str) -> None:
     broker.fault("attach", Refuse("amqp:not-found"), queue="exp7", times=99)
 

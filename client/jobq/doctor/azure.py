@@ -70,9 +70,9 @@ async def _try_blobs(blobs: AbstractAsyncContextManager[BlobStore]) -> str:
 
 
 async def _lanes(stack: Stack, realm: str) -> list[str]:
-    """That the realm has; lane 0 where it was never used, or cannot be looked at, as the check of the table says."""
+    """That the realm has; lane 0 where nothing was pushed yet, or it cannot be looked at, as table says."""
     try:
-        return await Realm(stack, realm).lanes()
+        return await Realm(stack, realm).lanes() or [DEFAULT_LANE]
     except JobqError:
         return [DEFAULT_LANE]
 
