@@ -27,6 +27,7 @@ CLIENT = (
     "jobq.backend",
     "jobq.client",
     "jobq.direct",
+    "jobq.doctor",
     "jobq.http",
     "jobq.reading",
     "jobq.shipping",

@@ -43,6 +43,11 @@ class NotFound(JobqError, KeyError):
 class NotAllowed(JobqError):
     exit_code = 4
 
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        """`fix`: the command that gives what is missing, where one does; the message has it, too."""
+        super().__init__(message)
+        self.fix = fix
+
 
 class IllegalTransition(JobqError, ValueError):
     pass

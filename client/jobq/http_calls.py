@@ -146,7 +146,7 @@ class Calls:
             ) from error
 
     def _unreachable(self, error: Exception) -> Unreachable:
-        return Unreachable(f"{self.base_url} does not answer ({_cause(error)}); is it running, and the URL right?")
+        return Unreachable(f"{self.base_url} does not answer ({cause_of(error)}); is it running, and the URL right?")
 
     def _retryable(
         self, reply: requests.Response, privilege: str, has_key: bool, again: bool
@@ -238,7 +238,7 @@ def _is_refused(error: BaseException) -> bool:
     return any(isinstance(cause, NewConnectionError) for cause in _causes(error))
 
 
-def _cause(error: BaseException) -> str:
+def cause_of(error: BaseException) -> str:
     """The innermost error that says something, without the URL that requests puts in front."""
     said = [getattr(cause, "strerror", None) for cause in _causes(error)]
     return next((str(text) for text in reversed(said) if text), type(error).__name__)

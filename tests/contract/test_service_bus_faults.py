@@ -342,7 +342,9 @@ async def test_queue_that_does_not_exist_is_not_found_and_the_fix_is_named() -> 
     async with Broker(QueueSpec("exp7")) as broker:
         queue = queue_on(broker, "exp7-lane-1")
 
-        with pytest.raises(NotFound, match=r"namespace lab has no queue exp7-lane-1.*queueNames.*az servicebus queue"):
+        with pytest.raises(
+            NotFound, match=r"namespace lab has no queue exp7-lane-1.*`realms` and `lanes`.*az servicebus queue"
+        ):
             await queue.send([b"body"])
         with pytest.raises(NotFound, match="exp7-lane-1: could not send"):
             await queue.open()

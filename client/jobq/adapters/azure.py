@@ -9,6 +9,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from jobq.adapters.azure_clients import AzureClients
 from jobq.adapters.azure_credential import own_credential
 from jobq.adapters.azure_errors import Patience
+from jobq.adapters.azure_probe import AzureProbe
 from jobq.adapters.azure_tables import AzureTable
 from jobq.adapters.storage_queue import StorageQueue
 from jobq.core.ports import BlobStore
@@ -27,13 +28,13 @@ class AzureStack:
         self._clients = clients
         self._owned: AsyncTokenCredential | None = None
         self.table = AzureTable(clients, table)
-        self._container = container
+        self._names = (table, container)
 
     @cached_property
     def blobs(self) -> BlobStore:
         from jobq.adapters.azure_blobs import AzureBlobs  # a push of small jobs needs none of it
 
-        return AzureBlobs(self._clients, self._container)
+        return AzureBlobs(self._clients, self._names[1])
 
     @classmethod
     def from_account(
@@ -71,6 +72,10 @@ class AzureStack:
 
     def queue(self, name: str) -> StorageQueue:
         return StorageQueue(self._clients, name)
+
+    def probe(self) -> AzureProbe:
+        """What tries out whether all this may be used."""
+        return AzureProbe(self._clients, *self._names, credential=self._owned)
 
     async def close(self) -> None:
         try:

@@ -15,6 +15,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 
 from jobq.adapters.azure_account import Account
 from jobq.errors import JobqError, NotAllowed, ReplyLost, TooLarge, Unreachable
+from jobq.model.roles import assignment
 
 _BUSY = frozenset({429, 503})
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
@@ -117,7 +118,7 @@ def error_without_answer(call: Call, account: Account, error: AzureError) -> Job
 def error_of(call: Call, account: Account, answer: Answer) -> JobqError:
     """The error an answer stands for whatever the call, or Refused where it is for the caller to judge."""
     if answer.status in (401, 403):
-        return NotAllowed(_refusal(call, account, answer))
+        return _refusal(call, account, answer)
     if answer.status == 413 or answer.code in _TOO_LARGE:
         return TooLarge(f"could not {call.what}: it is over a limit of Azure Storage ({_said(answer)})")
     if answer.status in _TRANSIENT:
@@ -163,20 +164,22 @@ def _error_of_trouble(call: Call, account: Account, answer: Answer) -> JobqError
     return ReplyLost(f"{host} is in trouble or too busy: it is not known whether it did {call.what} ({said})")
 
 
-def _refusal(call: Call, account: Account, answer: Answer) -> str:
+def _refusal(call: Call, account: Account, answer: Answer) -> NotAllowed:
     start = f"storage account {account.name} does not allow to {call.what} ({_said(answer)}): "
     if answer.code in ("AuthorizationFailure", "PublicAccessNotPermitted", "AuthorizationSourceIPMismatch"):
-        return start + "its firewall probably lets in only some networks; allow this one, or use its private endpoint"
+        return NotAllowed(
+            start + "its firewall probably lets in only some networks; allow this one, or use its private endpoint"
+        )
     if answer.code == "KeyBasedAuthenticationNotPermitted":
-        return start + "it takes no keys; give its name instead of a connection string, and run `az login`"
+        return NotAllowed(start + "it takes no keys; give its name, not a connection string, and run `az login`")
     if account.has_key:
-        return start + "the key or signature is wrong, expired or lacks a permission, or this machine's clock is off"
-    return start + (
-        f"the identity in use probably lacks the role {_ROLES[call.service]}. Assign it with "
-        f'`az role assignment create --assignee <user or client id> --role "{_ROLES[call.service]}" '
-        f"--scope $(az storage account show --name {account.name} --query id --output tsv)`; "
-        "it takes effect within some minutes"
-    )
+        return NotAllowed(
+            start + "the key or signature is wrong, expired or lacks a permission, or this machine's clock is off"
+        )
+    role = _ROLES[call.service]
+    fix = assignment(role, f"$(az storage account show --name {account.name} --query id --output tsv)")
+    why = f"the identity in use probably lacks the role {role}. Assign it with `{fix}`; "
+    return NotAllowed(f"{start}{why}it takes effect within some minutes", fix=fix)
 
 
 def _said(answer: Answer) -> str:

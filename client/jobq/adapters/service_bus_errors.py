@@ -17,6 +17,7 @@ from azure.servicebus.exceptions import (
 )
 
 from jobq.errors import JobqError, LeaseLost, NotAllowed, NotFound, ReplyLost, TooLarge, Unreachable
+from jobq.model.roles import assignment
 
 
 class Right(StrEnum):
@@ -71,7 +72,7 @@ def error_of(call: BusCall, namespace: Namespace, error: Exception) -> JobqError
         case MessagingEntityNotFoundError():
             return NotFound(_missing(call, namespace))
         case ServiceBusAuthenticationError() | ServiceBusAuthorizationError():
-            return NotAllowed(_refusal(call, namespace, said))
+            return _refusal(call, namespace, said)
         case MessagingEntityDisabledError():
             return NotAllowed(
                 f"could not {call.what}: queue {call.queue} of Service Bus namespace {namespace.name} is disabled; "
@@ -101,20 +102,18 @@ def _said(error: Exception) -> str:
 def _missing(call: BusCall, namespace: Namespace) -> str:
     return (
         f"Service Bus namespace {namespace.name} has no queue {call.queue}: could not {call.what}. Add it to the "
-        f"parameter `queueNames` of the Bicep deployment, or make it with `az servicebus queue create "
+        f"parameters `realms` and `lanes` of the Bicep deployment, or make it with `az servicebus queue create "
         f"--namespace-name {namespace.name} --resource-group <group> --name {call.queue} "
         f"--lock-duration PT5M --max-delivery-count 1000 --enable-dead-lettering-on-message-expiration true`"
     )
 
 
-def _refusal(call: BusCall, namespace: Namespace, said: str) -> str:
+def _refusal(call: BusCall, namespace: Namespace, said: str) -> NotAllowed:
     start = f"Service Bus namespace {namespace.name} does not allow to {call.what} ({said}): "
     if namespace.has_key:
-        return start + f"the key is wrong or lacks the claim {call.right}, or this machine's clock is off"
+        return NotAllowed(start + f"the key is wrong or lacks the claim {call.right}, or this machine's clock is off")
     role = _ROLES[call.right]
-    return start + (
-        f"the identity in use probably lacks the role {role}. Assign it with `az role assignment create "
-        f'--assignee <user or client id> --role "{role}" --scope $(az servicebus namespace show '
-        f"--name {namespace.name} --resource-group <group> --query id --output tsv)`; "
-        f"it takes effect within some minutes"
-    )
+    kind = "--resource-type Microsoft.ServiceBus/namespaces"
+    fix = assignment(role, f"$(az resource list --name {namespace.name} {kind} --query '[0].id' --output tsv)")
+    why = f"the identity in use probably lacks the role {role}. Assign it with `{fix}`; "
+    return NotAllowed(f"{start}{why}it takes effect within some minutes", fix=fix)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from azure.core.credentials_async import AsyncTokenCredential
 
 from jobq.adapters.azure import AzureStack
 from jobq.adapters.azure_credential import own_credential
+from jobq.adapters.azure_probe import AzureProbe
 from jobq.adapters.service_bus import ServiceBusQueue
 from jobq.adapters.service_bus_client import BusClient
+from jobq.adapters.service_bus_probe import BusProbe
 from jobq.core.ports import Stack
 
 
@@ -64,6 +67,12 @@ class ServiceBusStack:
         if name not in self._queues:
             self._queues[name] = ServiceBusQueue(self._client, name)
         return self._queues[name]
+
+    def probe(self) -> tuple[AzureProbe, BusProbe]:
+        """What tries out whether the account and the namespace may be used. Of a stack made by `open`."""
+        assert isinstance(self._index, AzureStack)
+        index = replace(self._index.probe(), credential=self._owned)
+        return index, BusProbe(self._client)
 
     async def close(self) -> None:
         queues, self._queues = list(self._queues.values()), {}

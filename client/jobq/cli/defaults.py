@@ -16,7 +16,7 @@ from jobq.errors import BadInput
 from jobq.settings import inherited_options
 from jobq.settings_files import ConfigFile, Found, closest, table_of
 
-_READING = ("config", "get", "jobs", "list", "logs", "show", "status", "wait", "workers")
+_READING = ("config", "doctor", "get", "jobs", "list", "logs", "show", "status", "wait", "workers")
 
 _JOBS = (
     *("tag", "tags", "lane", "num_retries", "backoff", "retry_on", "no_retry_on", "timeout", "crash_limit"),
@@ -160,7 +160,8 @@ def _words(command: click.Command) -> Iterator[tuple[str, str]]:
 
 
 def _is_harmless(command: str, name: str) -> bool:
-    return command in _READING or name in ("output", "verbose", *HARMLESS.get(command, ()))
+    """What only reads may be set in any way, but not where to write to."""
+    return (command in _READING and name != "write") or name in ("output", "verbose", *HARMLESS.get(command, ()))
 
 
 def _add(layers: Layers, option: click.Option, one: Found) -> None:

@@ -46,8 +46,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "sweep": "Repair what a crash left behind.",
     },
     "Around it": {
+        "doctor": "Try out all that the queue needs, and say what is missing.",
         "serve": "Run the HTTP control plane on this machine.",
-        "config": "Show what is set, and where.",
+        "config": "Show what is set, and where; or make a file from a deployment.",
         "completion": "Print the completion script of a shell.",
         "version": "Print the version.",
     },

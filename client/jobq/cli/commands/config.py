@@ -1,20 +1,23 @@
-"""`jobq config`: what is set, and where. Nothing is written."""
+"""`jobq config`: what is set, and where; and a file of settings from what a deployment says."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import click
 from click.core import ParameterSource
 
 from jobq.cli import params
 from jobq.cli.defaults import checked, layers_of, problems_of, subcommands
-from jobq.cli.output import answer_json, answer_lines, answer_table, say
+from jobq.cli.output import answer, answer_json, answer_lines, answer_table, say
 from jobq.cli.params import option, output_option
+from jobq.cli.session import Session
 from jobq.errors import BadInput
+from jobq.model.deployment import parse_deployment
 from jobq.settings import SECRETS, find_settings, find_variables, read_files
 from jobq.settings_files import ConfigFile, Found
 
@@ -23,12 +26,13 @@ _HIDDEN = "***"
 
 @click.group("config", no_args_is_help=False)
 def command() -> None:
-    """Show what is set, and where. Nothing is written.
+    """Show what is set, and where; or make a file of settings from a deployment. Nothing is written unasked.
 
     \b
     Examples:
       jobq config show --origin
       jobq config path
+      jobq config from-deployment outputs.json
     """
 
 
@@ -73,6 +77,35 @@ def show(ctx: click.Context, origin: bool, output: str) -> None:
         raise BadInput(f"{len(problems)} mistakes in what is configured; each is said above")
     for problem in problems:
         raise BadInput(problem)
+
+
+@command.command("from-deployment", short_help="Print a .jobq.toml for what a deployment has made.")
+@click.argument("file", type=click.File("rb"))
+@option("--http", is_flag=True, help="Go through the HTTP control plane, with a key and without roles.")
+@option(
+    "--write", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file, which is not there yet."
+)
+@click.pass_obj
+def from_deployment(session: Session, file: IO[bytes], http: bool, write: Path | None) -> None:
+    """Print a .jobq.toml for what a deployment has made. FILE has its outputs as `az` prints them; - is standard input.
+
+    \b
+    Example:
+      az deployment group show -g lab -n main --query properties.outputs -o json | jobq config from-deployment -
+    """
+    deployment = parse_deployment(file.read())
+    text = deployment.settings(realm=session.realm, over_http=http)
+    if write is None:
+        answer(text.rstrip())
+        return
+    try:
+        with write.open("x", encoding="utf-8") as target:
+            target.write(text)
+    except FileExistsError as error:
+        raise BadInput(f"{write} is there already; remove it, or have it printed and take what you want") from error
+    except OSError as error:
+        raise BadInput(f"{write} could not be written: {error.strerror}") from error
+    say(f"wrote {write}; try it with `jobq doctor`")
 
 
 @dataclass(frozen=True, slots=True)
