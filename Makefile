@@ -86,9 +86,10 @@ node_modules/.done: package-lock.json | $(VENV)/.test
 
 # What checks cloud-init's file and Azure ML's: the schema in Debian's cloud-init, which is unpacked and not installed,
 # and Azure ML's library, whose requirements do not go with ours. Without: as with Azurite.
+.infra-tools/.done: DOWNLOAD := apt-get download -qq -o APT::Sandbox::User=root cloud-init
 .infra-tools/.done: Makefile | $(VENV)/.test
 	@rm -rf .infra-tools && mkdir .infra-tools \
-	&& $(PIP) --target .infra-tools/azure-ai-ml azure-ai-ml==1.35.2 \
-	&& cd .infra-tools && { apt-get download -qq cloud-init || { apt-get update -qq && apt-get download -qq cloud-init; }; } \
+	&& $(PIP) --no-warn-conflicts --target .infra-tools/azure-ai-ml azure-ai-ml==1.35.2 \
+	&& cd .infra-tools && { $(DOWNLOAD) || { apt-get update -qq && $(DOWNLOAD); }; } \
 	&& dpkg-deb -x cloud-init_*.deb cloud-init && touch .done \
 	|| { echo "cloud-init's schema and Azure ML's library could not be fetched; their tests are skipped"; test -z "$$CI"; }
