@@ -12,7 +12,7 @@ RUNTIME := azure-functions-runtime==1.3.0 azurefunctions-extensions-base==1.2.0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check style unit infra lock clean bench
+.PHONY: help demo test ready check style unit infra lock clean bench
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -21,8 +21,11 @@ demo: $(VENV)/.demo
 	@$(BIN)/python docs/demo.py
 
 # One process more than the two processors that CI has: many tests wait for leases and backoffs.
-test: style $(VENV)/.test $(VENV)-3.13/.done node_modules/.done .infra-tools/.done
+test:
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync ready
 	$(BIN)/python -m pytest -n 3 --dist worksteal tests
+
+ready: style $(VENV)-3.13/.done node_modules/.done .infra-tools/.done
 
 check: style unit
 

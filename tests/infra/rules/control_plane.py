@@ -19,7 +19,6 @@ SCALE = {f"JOBQ_SCALE_{name}" for name in ("SET", "CLIENT_ID", "REALMS", "MIN", 
 """What the timer that scales a scale set reads."""
 
 _ALLOWED = {
-    *SCALE,
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "AZURE_CLIENT_ID",

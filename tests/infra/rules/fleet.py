@@ -20,9 +20,6 @@ JOB = "Microsoft.App/jobs"
 INSTALL = {"JOBQ_WHEELS", "JOBQ_WHEEL", "JOBQ_WHEEL_SHA256", "JOBQ_REQUIREMENTS_SHA256"}
 """What infra/worker/install.py reads."""
 
-LEAVING = {"JOBQ_WORKER_KEEP_INSTANCES", "--leave-scale-set"}
-"""By what a worker on a scale set is told to have its own instance deleted."""
-
 _SECRET = re.compile(
     r"(?i)AccountKey=|SharedAccessKey|password\s*[:=]|BEGIN [A-Z ]*PRIVATE KEY|[?&]sig=|connection_string"
 )
@@ -155,7 +152,7 @@ def cloud_config(made: Made) -> dict[str, Any]:
 @rule_of_each_deployment
 def workers_are_told_what_they_read_and_install_by_hash(plan: Deployment) -> Iterator[str]:
     options = {f"JOBQ_WORKER_{str(option.name).upper()}" for option in worker.params}
-    known = {"AZURE_CLIENT_ID", "JOBQ", *INSTALL, *LEAVING, *options, *read_by_the_code()}
+    known = {"AZURE_CLIENT_ID", "JOBQ", *INSTALL, *options, *read_by_the_code()}
     found = [*environment_of(plan)]
     if not found and (plan.outputs.get("JOBQ_SCALE_SET") or plan.outputs.get("JOBQ_CONTAINER_JOB")):
         yield "the workers have no environment"
@@ -189,7 +186,7 @@ def cloud_init_starts_a_worker_that_leaves_when_idle(plan: Deployment) -> Iterat
                 yield f"{made.where}: the unit misses {line}"
         if not re.search(r"ExecStart=\S*jobq worker .*--idle-timeout \d+m", unit):
             yield f"{made.where}: the unit starts no worker that ends when idle"
-        options = {name for option in worker.params for name in option.opts} | LEAVING
+        options = {name for option in worker.params for name in option.opts}
         unknown = set(re.findall(r"(?<= )--[a-z-]+", unit.partition("ExecStart=")[2].partition("\n")[0])) - options
         yield from (f"{made.where}: jobq worker has no option {name}" for name in sorted(unknown))
         if "jobq-worker.service" not in str(config.get("runcmd")):
