@@ -38,8 +38,9 @@ def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["local", "azurite", "servicebus"], indirect=True)
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize(
+    ("place", "number"), [("azurite", signal.SIGKILL), ("servicebus", signal.SIGSTOP)], indirect=["place"]
+)
 async def test_calls_end_with_a_worker_that_is_killed_and_with_the_lease_of_one_that_stands_still(
     realm: Realm, place: Place, processes: Processes, tasks: Path, hold: Path, number: signal.Signals
 ) -> None:

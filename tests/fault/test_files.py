@@ -10,7 +10,6 @@ import pytest
 
 from jobq.core.realm import Realm
 from tests.fault.processes import Processes, exit_code
-from tests.stacks import PLACES
 from tests.until import until
 from tests.worker.running import jobs, states
 
@@ -33,7 +32,7 @@ def laptop(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("place", PLACES, indirect=True)
+@pytest.mark.parametrize("place", ["local", "azurite"], indirect=True)
 async def test_shipped_files_are_there_when_a_job_starts_whole_and_its_own(
     realm: Realm, processes: Processes, laptop: Path
 ) -> None:
@@ -61,7 +60,7 @@ async def test_shipped_files_are_there_when_a_job_starts_whole_and_its_own(
     assert await realm.stack.blobs.list(f"file/{realm.name}/") == stored
 
 
-@pytest.mark.parametrize("place", PLACES, indirect=True)
+@pytest.mark.parametrize("place", ["local", "azurite"], indirect=True)
 async def test_job_of_a_killed_worker_finds_its_files_at_the_next_one(
     realm: Realm, processes: Processes, laptop: Path, hold: Path
 ) -> None:

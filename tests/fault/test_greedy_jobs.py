@@ -20,7 +20,6 @@ from jobq.model.job import JobState
 from tests.fault.cgroups import limited
 from tests.fault.processes import Process, Processes, exit_code, lines_of
 from tests.proof.world import assert_counts_equal_rows
-from tests.stacks import PLACES
 from tests.until import until
 from tests.worker.attempts import is_alive
 from tests.worker.running import jobs, push, shell
@@ -58,8 +57,7 @@ while True:
 """
 
 
-@pytest.mark.parametrize("place", PLACES, indirect=True)
-@pytest.mark.parametrize("leave", ["pass", "os.setsid()"])
+@pytest.mark.parametrize(("place", "leave"), [("local", "pass"), ("servicebus", "os.setsid()")], indirect=["place"])
 async def test_fork_bomb_ends_with_its_time_and_its_neighbours_come_through(
     few_processes: tuple[list[str], Path], realm: Realm, processes: Processes, tmp_path: Path, leave: str
 ) -> None:
@@ -95,7 +93,7 @@ ONE_LINE = f"head -c {OUTPUT} /dev/zero | tr '\\0' x; echo; echo end"
 MANY_LINES = f"yes {'x' * 99} | head -c {OUTPUT}; echo; echo end"
 
 
-@pytest.mark.parametrize("place", PLACES, indirect=True)
+@pytest.mark.parametrize("place", ["local"], indirect=True)
 async def test_output_without_measure_costs_the_worker_little_memory(realm: Realm, processes: Processes) -> None:
     # Given a worker that copies its jobs' output, and has run a job
     worker = processes.worker(*LEASE, before=["sh", "-c", 'exec "$0" "$@" > /dev/null'])
@@ -127,7 +125,7 @@ NOISE = "echo $$ > {pid}; while echo noise; do sleep 0.05; done"
 DAEMON = f"(setsid bash -c '{NOISE}' &); until [ -s {{pid}} ]; do sleep 0.05; done"
 
 
-@pytest.mark.parametrize("place", PLACES, indirect=True)
+@pytest.mark.parametrize("place", ["azurite"], indirect=True)
 async def test_jobs_that_close_everything_hear_nothing_or_leave_a_writing_daemon_have_their_own_ends(
     realm: Realm, processes: Processes, tmp_path: Path
 ) -> None:

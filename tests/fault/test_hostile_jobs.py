@@ -71,7 +71,7 @@ async def test_job_of_a_worker_that_stands_still_ends_with_its_lease(
     await assert_counts_equal_rows(realm)
 
 
-@pytest.mark.parametrize("place", ["local", "azurite", "servicebus"], indirect=True)
+@pytest.mark.parametrize("place", ["azurite"], indirect=True)
 async def test_jobs_that_kill_their_parent_cost_their_neighbours_nothing(realm: Realm, processes: Processes) -> None:
     # Given ten such jobs among forty, which all run in one worker
     well = "sleep 0.1; echo well > done; cat done"

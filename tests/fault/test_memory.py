@@ -11,7 +11,6 @@ from jobq.core.realm import Realm
 from tests.fault.cgroups import limited
 from tests.fault.processes import Processes, exit_code
 from tests.proof.world import assert_counts_equal_rows
-from tests.stacks import PLACES
 from tests.until import until
 from tests.worker.running import jobs, push
 
@@ -28,7 +27,7 @@ def small_memory() -> Iterator[list[str]]:
         yield before
 
 
-@pytest.mark.parametrize("place", PLACES, indirect=True)
+@pytest.mark.parametrize("place", ["azurite"], indirect=True)
 async def test_job_killed_for_memory_says_so_and_harms_no_other(
     realm: Realm, processes: Processes, small_memory: list[str]
 ) -> None:
