@@ -14,7 +14,7 @@ from jobq.core.documents import Document
 from jobq.core.ports import Stack
 from jobq.core.realm import Realm
 from jobq.errors import BadInput, JobqError
-from jobq.model.names import job_id, realm_name, unescape
+from jobq.model.names import job_id, realm_name, unescape_job
 
 MAX_OPEN = 500
 """Realms whose counter writers are kept. One that was forgotten starts a new writer, which costs a row for a while."""
@@ -93,7 +93,7 @@ async def _api(request: Request, realm: Annotated[str, _REALM]) -> RealmApi:
 
 
 async def _job_id(job: Annotated[str, _JOB]) -> str:
-    return job_id(unescape(job))
+    return job_id(unescape_job(job))
 
 
 Api = Annotated[RealmApi, Depends(_api)]

@@ -133,6 +133,11 @@ class Jobs(_Answered):
     next: str | None = Field(description="pass as `after` for the following page; null at the end")
 
 
+class JobCount(_Answered):
+    count: int = Field(description="of those that were looked at; add up until `next` is null")
+    next: str | None = Field(description="pass as `after` to go on; null at the end")
+
+
 class LogStart(_Answered):
     start: int = Field(description="the byte to begin with, up to half a minute early; past the end if nothing came")
 

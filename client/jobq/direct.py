@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jobq import connect
+from jobq.bounded import counted
 from jobq.core.api import RealmApi, Selection, check_out, list_realms
 from jobq.core.documents import Document
 from jobq.core.files import Contents
@@ -123,6 +124,9 @@ class DirectBackend:
 
     def jobs(self, where: Filter, *, after: str = "", limit: int = 50) -> Document:
         return self._ask(lambda api: api.jobs(where, after=after, limit=limit))
+
+    def count(self, where: Filter) -> int:
+        return counted(lambda after: self._ask(lambda api: api.count(where, after=after)))
 
     def log(self, job_id: str, *, attempt: int | None = None, start: int = 0) -> bytes:
         return self._ask(lambda api: api.log(job_id, attempt=attempt, start=start))

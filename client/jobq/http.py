@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from jobq.bounded import counted
 from jobq.errors import BadInput, NotFound, Unreachable
 from jobq.http_calls import Calls
 from jobq.model.durations import to_iso
 from jobq.model.job import IfExists, Json, NewJob
-from jobq.model.names import escape, realm_name
+from jobq.model.names import COUNT, escape, job_segment, realm_name
 from jobq.model.wire import dumps, spec_to_json
 
 if TYPE_CHECKING:
@@ -159,10 +160,19 @@ class HttpBackend:
         return self._get(f"/batches/{escape(batch)}")
 
     def job(self, job_id: str) -> Document:
-        return self._get(f"/jobs/{escape(job_id)}")
+        return self._get(f"/jobs/{job_segment(job_id)}")
 
     def jobs(self, where: Filter, *, after: str = "", limit: int = 50) -> Document:
         return self._get("/jobs", **_filter_json(where), after=after, limit=limit)
+
+    def count(self, where: Filter) -> int:
+        return counted(lambda after: self._count(where, after))
+
+    def _count(self, where: Filter, after: str) -> Document:
+        try:
+            return self._get(f"/jobs/{COUNT}", **_filter_json(where), after=after)
+        except NotFound as error:  # that it has no job of this name
+            raise Unreachable("the service cannot count jobs; is it as new as this jobq?") from error
 
     def log(self, job_id: str, *, attempt: int | None = None, start: int = 0) -> bytes:
         query = {"attempt": attempt, "start": start or None}
@@ -260,8 +270,15 @@ def _seconds(duration: timedelta | None) -> float | None:
 
 
 def _filter_json(where: Filter) -> dict[str, Any]:
-    state = where.state.value if where.state else ""
-    named: Mapping[str, str] = {"tag": where.tag, "batch": where.batch, "lane": where.lane, "state": state}
+    named: Mapping[str, str] = {
+        "tag": where.tag,
+        "batch": where.batch,
+        "lane": where.lane,
+        "state": where.state.value if where.state else "",
+        "reason": where.reason.value if where.reason else "",
+        "text": where.text,
+        "error": where.error,
+    }
     return {name: value for name, value in named.items() if value}
 
 

@@ -24,7 +24,7 @@ from jobq.errors import (
 )
 from jobq.http import HttpBackend
 from jobq.model.files import digest_of, name_in
-from jobq.model.job import IfExists, JobState, Limits, NewJob, Spec
+from jobq.model.job import IfExists, JobState, Limits, NewJob, Reason, Spec
 from tests.cli.stub_service import Asked, Reply, StubService, problem, pushed
 
 KEYS = {"enqueue": "key-e", "status": "key-s", "manage": "key-m", "checkout": "key-c"}
@@ -93,6 +93,8 @@ def test_questions_go_to_their_routes_with_escaped_names(backend: HttpBackend, s
     backend.batch_status("b1")
     backend.job("x y")
     backend.jobs(Filter(tag="t", lane="0", state=JobState.FAILED), after="a", limit=7)
+    backend.jobs(Filter(reason=Reason.OOM, text="a b", error="0123456789ab"))
+    backend.job("count")
     backend.log("x y", attempt=2, start=10)
     backend.workers()
     backend.where()
@@ -104,12 +106,31 @@ def test_questions_go_to_their_routes_with_escaped_names(backend: HttpBackend, s
         "/demo/batches/b1",
         "/demo/jobs/x!20y",
         "/demo/jobs?tag=t&lane=0&state=failed&after=a&limit=7",
+        "/demo/jobs?reason=oom&text=a+b&error=0123456789ab&limit=50",
+        "/demo/jobs/!63ount",
         "/demo/jobs/x!20y/log?attempt=2&start=10",
         "/demo/workers",
         "/demo/where",
         "",
     ]
     assert {asked.headers["x-functions-key"] for asked in stub.asked} == {"key-s"}
+
+
+def test_count_is_asked_for_until_it_is_whole(backend: HttpBackend, stub: StubService) -> None:
+    stub.replies = [Reply(document={"count": 7, "next": "b"}), Reply(document={"count": 0, "next": "c"})]
+    stub.answer = lambda asked: Reply(document={"count": 2, "next": None})
+    assert backend.count(Filter(tag="t")) == 9
+    assert [asked.path.removeprefix("/api/status/demo/jobs") for asked in stub.asked] == [
+        "/count?tag=t",
+        "/count?tag=t&after=b",
+        "/count?tag=t&after=c",
+    ]
+
+
+def test_service_that_cannot_count_is_said_to_be_older(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: problem(404, "there is no job count")
+    with pytest.raises(Unreachable, match="as new as this jobq"):
+        backend.count(Filter())
 
 
 def test_bulk_commands_go_to_their_routes(backend: HttpBackend, stub: StubService) -> None:

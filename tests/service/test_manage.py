@@ -146,6 +146,9 @@ async def test_unknown_job_is_not_found(service: ControlPlane) -> None:
         ({"lane": "2"}, ["b"]),
         ({"batch": "b1"}, ["a", "b", "c/1"]),
         ({"state": "queued", "lane": "0"}, ["a", "c/1"]),
+        ({"text": "TRUE", "tag": "x y"}, ["a"]),
+        ({"reason": "exit"}, []),
+        ({"error": "0123456789ab"}, []),
     ],
 )
 async def test_many_jobs_are_cancelled(service: ControlPlane, selection: Any, cancelled: list[str]) -> None:
@@ -193,7 +196,16 @@ async def test_empty_or_double_selection_changes_nothing(service: ControlPlane, 
 
 @pytest.mark.parametrize(
     "selection",
-    [{"idz": ["a"]}, {"ids": "a"}, {"ids": [""]}, {"state": "done"}, {"lane": 1.5}, {"tag": 7}, {"batch": "a b"}],
+    [
+        {"idz": ["a"]},
+        {"ids": "a"},
+        {"ids": [""]},
+        {"state": "done"},
+        {"lane": 1.5},
+        {"tag": 7},
+        {"batch": "a b"},
+        {"error": "x"},
+    ],
 )
 async def test_bad_selection_is_refused(service: ControlPlane, selection: Any) -> None:
     answer = await service.post("manage/demo/cancel", selection)

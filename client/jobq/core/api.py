@@ -21,7 +21,7 @@ from jobq.core.documents import (
     tally_document,
     worker_document,
 )
-from jobq.core.listing import Filter, each_job, list_jobs
+from jobq.core.listing import ANY, Filter, count_jobs, each_job, list_jobs
 from jobq.core.outbox import PATIENCE
 from jobq.core.payload import result_of, with_payload
 from jobq.core.ports import NO_DELAY
@@ -166,6 +166,11 @@ class RealmApi:
         told = await workers.progress_of_all(self.realm, page.jobs)
         return {"jobs": [job_document(job, told.get(job.id)) for job in page.jobs], "next": page.next or None}
 
+    async def count(self, where: Filter, *, after: str = "") -> Document:
+        """`count` of those that match in a bounded number of rows, `next` (pass as `after`, and add up; else null)."""
+        count, last = await count_jobs(self.realm, where, after=after)
+        return {"count": count, "next": last or None}
+
     async def log(self, job_id: str, *, attempt: int | None = None, start: int = 0) -> bytes:
         return await logs.read_log(self.realm, await self.realm.read(job_id), attempt=attempt, start=start)
 
@@ -187,7 +192,9 @@ class RealmApi:
         return await self._each(chosen, lambda job_id: operate.retry(self.realm, job_id))
 
     async def preempt(self, selection: Selection) -> Document:
-        """Running jobs go back to the queue, as if their machines went."""
+        """Running jobs go back to the queue, as if their machines went. A filter is about what workers hold."""
+        if selection.where is not None and selection.where.state is None:
+            selection = Selection(where=replace(selection.where, state=JobState.RUNNING))
         chosen = self._narrowed(selection, JobState.RUNNING)
         return await self._each(chosen, lambda job_id: operate.preempt(self.realm, job_id))
 
@@ -224,8 +231,10 @@ class RealmApi:
 
     async def clear(self, lane: str) -> Document:
         """Take what is queued out of a lane: a job in no other lane is removed, the others keep their places there."""
-        chosen = Selection(where=Filter(lane=lane, state=JobState.QUEUED))
-        return await self._each(self._narrowed(chosen), lambda job_id: operate.leave_lane(self.realm, job_id, lane))
+        chosen = Selection(where=Filter(lane=lane))
+        return await self._each(
+            self._narrowed(chosen, JobState.QUEUED), lambda job_id: operate.leave_lane(self.realm, job_id, lane)
+        )
 
     async def sweep(self, *, repair: bool = False) -> Document:
         """`outbox_rows, folded, dead_workers, dead_letters, repaired, files`.
@@ -245,17 +254,20 @@ class RealmApi:
         }
 
     async def _narrowed(self, selection: Selection, *states: JobState) -> AsyncIterator[str]:
-        """The ids. Of a filter without a state, only jobs in one of `states`: a bulk command passes over the others."""
+        """The ids. Unless the filter asks for another state, only jobs whose rows are in one of `states`.
+
+        Those are what the command is about: it passes over the others.
+        """
         if selection.where is None:
             if not selection.ids:
                 raise BadInput("say which jobs: ids, a tag, a batch or a state")
             for job_id in dict.fromkeys(selection.ids):
                 yield job_id
             return
-        wanted = states if selection.where.state is None and states else (selection.where.state,)
-        for state in wanted:
-            async for job in each_job(self.realm, replace(selection.where, state=state)):
-                yield job.id
+        is_narrowed = states and selection.where.state in (None, *states)
+        # In one pass: a job that goes from one state to another between two of them would be in neither.
+        async for job in each_job(self.realm, selection.where, among=states if is_narrowed else ANY):
+            yield job.id
 
     async def _each(self, ids: AsyncIterator[str], act: Callable[[str], Awaitable[Job | None]]) -> Document:
         matched = changed = 0
