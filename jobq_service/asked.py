@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobq.model.job import IfExists, JobState, Reason
 from jobq.model.names import MAX_CHECKOUT
-from jobq_service.filters import MAX_TEXT
+from jobq_service.filters import AFTER, MAX_AFTER, MAX_TEXT
 from jobq_service.submissions import MAX_JOBS, MAX_REALMS
 
 Duration = Annotated[float, Field(json_schema_extra={"minimum": 0})] | Annotated[str, Field(max_length=40)]
@@ -81,6 +81,8 @@ class Cancel(_Asked):
 class Filter(_Asked):
     """Which jobs: ids, or all that match everything else that is given. Nothing given is refused."""
 
+    all: bool = Field(False, description="with nothing else, all jobs of the realm that the command is about")
+
     ids: Annotated[list[str], Field(max_length=MAX_JOBS)] | None = None
     tag: str | None = None
     batch: str | None = None
@@ -93,6 +95,7 @@ class Filter(_Asked):
         None, max_length=MAX_TEXT, description="some of the id, the command or the arguments, ignoring case"
     )
     error: str | None = Field(None, description="of failed jobs: the fingerprint of their last line")
+    after: str = Field("", pattern=AFTER, max_length=MAX_AFTER, description="`next` of an answer, not with `ids`")
 
 
 class CancelMany(Filter, Cancel):

@@ -191,6 +191,7 @@ class Changed(_Answered):
     matched: int
     changed: int
     refused: list[Refusal] = Field(description="the first 100")
+    next: str | None = Field(description="not done yet: ask again with this as `after`; null at the end")
 
 
 class Swept(_Answered):

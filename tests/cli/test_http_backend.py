@@ -220,11 +220,33 @@ def test_service_that_knows_no_files_is_told_from_one_that_has_them(backend: Htt
         backend.missing_files([name_in("202611", digest_of(b""))])
 
 
-def test_all_jobs_are_the_jobs_in_each_state(backend: HttpBackend, stub: StubService) -> None:
-    stub.answer = lambda asked: Reply(document={"matched": 2, "changed": 1, "refused": [{"id": "x", "error": "y"}]})
-    done = backend.retry(Selection(where=Filter()))
-    assert [asked.json() for asked in stub.asked] == [{"state": "failed"}, {"state": "cancelled"}]
-    assert (done["matched"], done["changed"], len(done["refused"])) == (4, 2, 2)
+def test_all_jobs_are_asked_for_as_such(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: Reply(document={"matched": 2, "changed": 2, "refused": [], "next": None})
+    backend.retry(Selection(where=Filter()))
+    assert [asked.json() for asked in stub.asked] == [{"all": True}]
+
+
+def test_command_for_many_goes_on_until_all_is_done(backend: HttpBackend, stub: StubService) -> None:
+    # Given a service that does a part a request, and refuses some
+    refused = [{"id": "x", "error": "y"}] * 60
+    part = {"matched": 300, "changed": 240, "refused": refused}
+    stub.replies = [Reply(document=part | {"next": "b-2"}), Reply(document=part | {"next": "b-3"})]
+    stub.answer = lambda asked: Reply(document={"matched": 1, "changed": 1, "refused": [], "next": None})
+
+    # When jobs are moved by a filter, and a lane is cleared
+    done = backend.move(Selection(where=Filter(tag="t")), source="0", target="1")
+    stub.replies = [Reply(document=part | {"next": "b-2"})]
+    cleared = backend.clear("7")
+
+    # Then each request goes on where the last one ended, and the answers are one
+    body = {"tag": "t", "from": "0", "to": "1"}
+    assert [asked.json() for asked in stub.asked[:3]] == [body, body | {"after": "b-2"}, body | {"after": "b-3"}]
+    assert [asked.path for asked in stub.asked[3:]] == [
+        "/api/manage/demo/lanes/7/jobs",
+        "/api/manage/demo/lanes/7/jobs?after=b-2",
+    ]
+    assert done == {"matched": 601, "changed": 481, "refused": (refused * 2)[:100]}
+    assert (cleared["matched"], cleared["changed"]) == (301, 241)
 
 
 @pytest.mark.parametrize(

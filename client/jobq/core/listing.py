@@ -115,7 +115,7 @@ async def list_jobs(
     size, read = min(max(limit, _AT_ONCE), SCAN), 0
     while True:
         look = await _look(realm, where, after, size)
-        for rows in _sliced(look.rows, max(limit, _AT_ONCE)):
+        for rows in sliced(look.rows, max(limit, _AT_ONCE)):
             for job in await _jobs(realm, rows):
                 if job.state in among and where.matches(job, look.held):
                     jobs.append(job)
@@ -149,7 +149,7 @@ async def count_jobs(realm: Realm, where: Filter, *, after: str = "") -> tuple[i
     size = SCAN if is_whole or (is_named and not is_told) else COUNTED
     look = await _look(realm, where, after, size, columns=() if is_whole else _COUNTED_COLUMNS)
     count = len(look.rows) if is_told else 0
-    for rows in () if is_told else _sliced(look.rows, SCAN):
+    for rows in () if is_told else sliced(look.rows, SCAN):
         count += sum(where.matches(job, look.held) for job in await _jobs(realm, rows))
     return count, "" if look.is_end else look.last
 
@@ -221,5 +221,6 @@ async def _jobs(realm: Realm, rows: Sequence[Row]) -> list[Job]:
     return [job for job in jobs if job is not None]
 
 
-def _sliced(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def sliced(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """In order, so many at a time."""
     return (rows[start : start + size] for start in range(0, len(rows), size))
