@@ -98,6 +98,28 @@ def test_a_job_as_json_has_what_is_promised(terminal: Terminal) -> None:
     assert (document["output_tail"], document["result"]) == ("no such file\n", None)
 
 
+def test_each_attempt_of_a_job_is_shown(terminal: Terminal, backend: Backend) -> None:
+    terminal("push", "--batch", "b1", "-c", "python fit.py", "--num-retries", "1", "--backoff", "0s")
+    end_jobs(1, FAILED)
+    end_jobs(1, FAILED)
+    terminal("retry", "b1-000001")
+    start_job()
+    lines = _without_times(terminal("show", "b1-000001").out).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("attempts"))
+    assert [line.split(maxsplit=1)[-1] for line in lines[first : first + 4]] == [
+        "3",
+        "exit 3 after 0.5s on by-hand, TIME",
+        "exit 3 after 0.5s on by-hand, TIME",
+        "running on by-hand since TIME",
+    ]
+    attempts = backend.job("b1-000001")["attempt_list"]
+    assert [(attempt["attempt"], attempt["reason"], attempt["exit_code"]) for attempt in attempts] == [
+        (1, "exit", 3),
+        (2, "exit", 3),
+        (3, None, None),
+    ]
+
+
 @pytest.mark.usefixtures("some_jobs")
 @pytest.mark.parametrize(
     ("options", "ids"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobq.core.dead_letters import read_dead_letters
+from jobq.core.decide import lost_attempt
 from jobq.core.erase import erase, is_being_deleted
 from jobq.core.listing import Filter, each_job
 from jobq.core.operate import change
@@ -97,6 +98,7 @@ async def _queue_orphan(realm: Realm, seen: Job) -> bool:
         return job.moved_to(
             JobState.QUEUED,
             generation=job.generation + 1,
+            past=lost_attempt(job, realm.now()),
             claim="",
             message_id="",
             delivery=0,
