@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import reduce
 from typing import TYPE_CHECKING, Any
+
+from jobq.errors import Unreachable
 
 if TYPE_CHECKING:
     from jobq.core.documents import Document
@@ -20,8 +21,20 @@ def counted(ask: Callable[[str], Document]) -> int:
 
 
 def carried_out(ask: Callable[[str], Document]) -> Document:
-    """`matched, changed, refused` (at most MAX_REFUSED) of a command for many jobs, to its end."""
-    return reduce(added, _answers(ask), dict(NOTHING_DONE))
+    """`matched, changed, refused` (at most MAX_REFUSED) of a command for many jobs, to its end.
+
+    Raises Unreachable, which says how far it has come.
+    """
+    done = dict(NOTHING_DONE)
+    try:
+        for answer in _answers(ask):
+            done = added(done, answer)
+    except Unreachable as error:
+        if not done["matched"]:
+            raise
+        said = f"{done['changed']:,} jobs were changed before that; the same command again does the rest"
+        raise Unreachable(f"{str(error).rstrip('.')}; {said}") from error
+    return done
 
 
 def added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -249,6 +249,16 @@ def test_command_for_many_goes_on_until_all_is_done(backend: HttpBackend, stub: 
     assert (cleared["matched"], cleared["changed"]) == (301, 241)
 
 
+def test_command_that_is_cut_off_says_how_far_it_came(backend: HttpBackend, stub: StubService) -> None:
+    stub.replies = [Reply(document={"matched": 1300, "changed": 1250, "refused": [], "next": "b-2"})]
+    stub.answer = lambda asked: Reply(502)
+    with pytest.raises(Unreachable, match=r"carried out.*; 1,250 jobs were changed before that; the same command"):
+        backend.retry(Selection(where=Filter(tag="t")))
+    with pytest.raises(Unreachable) as caught:
+        backend.retry(Selection(where=Filter(tag="t")))
+    assert "before that" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [
