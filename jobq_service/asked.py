@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobq.model.job import IfExists, JobState
+from jobq.model.job import IfExists, JobState, Reason
 from jobq.model.names import MAX_CHECKOUT
+from jobq_service.filters import AFTER, MAX_AFTER, MAX_TEXT
 from jobq_service.submissions import MAX_JOBS, MAX_REALMS
 
 Duration = Annotated[float, Field(json_schema_extra={"minimum": 0})] | Annotated[str, Field(max_length=40)]
@@ -80,11 +81,21 @@ class Cancel(_Asked):
 class Filter(_Asked):
     """Which jobs: ids, or all that match everything else that is given. Nothing given is refused."""
 
+    all: bool = Field(False, description="with nothing else, all jobs of the realm that the command is about")
+
     ids: Annotated[list[str], Field(max_length=MAX_JOBS)] | None = None
     tag: str | None = None
     batch: str | None = None
     lane: str | int | None = None
-    state: JobState | None = None
+    state: JobState | None = Field(
+        None, description="`running`: what believed workers hold; `queued`: all else that has not ended"
+    )
+    reason: Reason | None = Field(None, description="how the last attempt ended")
+    text: str | None = Field(
+        None, max_length=MAX_TEXT, description="some of the id, the command or the arguments, ignoring case"
+    )
+    error: str | None = Field(None, description="of failed jobs: the fingerprint of their last line")
+    after: str = Field("", pattern=AFTER, max_length=MAX_AFTER, description="`next` of an answer, not with `ids`")
 
 
 class CancelMany(Filter, Cancel):

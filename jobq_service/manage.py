@@ -11,13 +11,14 @@ from jobq.core.api import Selection
 from jobq.core.documents import job_document
 from jobq.core.realm_settings import SettingsChange
 from jobq.errors import BadInput
-from jobq.model.names import batch_name, job_id, lane_name, realm_name, tag_name
+from jobq.model.names import job_id, lane_name, realm_name
 from jobq.model.wire import duration_from_json
 from jobq_service import schemas
 from jobq_service.across import remove_across
 from jobq_service.answers import answer, answer_each
 from jobq_service.asked import Cancel, CancelMany, ChangeSettings, Filter, Move, Pause, RemoveAcross, Sweep
 from jobq_service.bodies import JSON, read_model
+from jobq_service.filters import After, filter_of
 from jobq_service.openapi import Responses, body, problems
 from jobq_service.realms import Api, JobId, realms_of
 
@@ -166,8 +167,8 @@ async def move(api: Api, request: Request) -> Response:
 
 
 @router.delete("/{realm}/lanes/{lane}/jobs", summary="Remove what is queued in a lane", response_model=schemas.Changed)
-async def clear(api: Api, lane: str) -> Response:
-    return answer(await api.clear(lane_name(lane)))
+async def clear(api: Api, lane: str, after: After = "") -> Response:
+    return answer(await api.clear(lane_name(lane), after=after))
 
 
 @router.post(
@@ -239,16 +240,14 @@ def _lane(asked: Pause) -> str:
 
 def _selection(asked: Filter, *, is_bounded: bool = False) -> Selection:
     """Raises BadInput for an empty one, unless it is bounded otherwise: a slip must not empty a realm."""
-    where = Where(
-        tag=tag_name(asked.tag) if asked.tag else "",
-        batch=batch_name(asked.batch) if asked.batch else "",
-        lane=lane_name(asked.lane) if asked.lane not in (None, "") else "",
-        state=asked.state,
-    )
-    if asked.ids and where != Where():
-        raise BadInput("say which jobs either by 'ids' or by tag, batch, lane and state, not by both")
+    where = filter_of(asked.tag, asked.batch, asked.lane, asked.state, asked.reason, asked.text, asked.error)
+    if asked.ids and (asked.all or where != Where()):
+        raise BadInput("say which jobs either by 'ids' or by tag, batch, lane, state and the like, not by both")
+    if asked.ids and asked.after:
+        raise BadInput("'after' goes with tag, batch, lane, state and the like, not with 'ids'")
     if asked.ids:
         return Selection(ids=tuple(map(job_id, asked.ids)))
-    if where == Where() and not (is_bounded and asked.ids is None):
-        raise BadInput("say which jobs: 'ids', or at least one of 'tag', 'batch', 'lane', 'state'")
-    return Selection(where=where)
+    if where == Where() and not asked.all and not (is_bounded and asked.ids is None):
+        names = "'tag', 'batch', 'lane', 'state', 'reason', 'text', 'error', 'all'"
+        raise BadInput(f"say which jobs: 'ids', or at least one of {names}")
+    return Selection(where=where, after=asked.after)

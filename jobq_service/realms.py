@@ -14,8 +14,10 @@ from jobq.core.documents import Document
 from jobq.core.ports import Stack
 from jobq.core.realm import Realm
 from jobq.errors import BadInput, JobqError
-from jobq.model.names import job_id, realm_name, unescape
+from jobq.model.names import job_id, realm_name, unescape_job
 
+WORK_SECONDS = 20.0
+"""For which one request changes jobs that match a filter: well below what gateways and callers wait."""
 MAX_OPEN = 500
 """Realms whose counter writers are kept. One that was forgotten starts a new writer, which costs a row for a while."""
 
@@ -43,7 +45,7 @@ class Realms:
         return realm
 
     def api(self, name: str) -> RealmApi:
-        return RealmApi(self.realm(name))
+        return RealmApi(self.realm(name), WORK_SECONDS)
 
     async def names(self) -> list[str]:
         document = await self.document()
@@ -93,7 +95,7 @@ async def _api(request: Request, realm: Annotated[str, _REALM]) -> RealmApi:
 
 
 async def _job_id(job: Annotated[str, _JOB]) -> str:
-    return job_id(unescape(job))
+    return job_id(unescape_job(job))
 
 
 Api = Annotated[RealmApi, Depends(_api)]

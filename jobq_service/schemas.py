@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobq.model.job import JobState, PushStatus
+from jobq.model.job import JobState, PushStatus, Reason
 
 
 class _Answered(BaseModel):
@@ -113,6 +113,17 @@ class Progress(_Answered):
     text: str
 
 
+class Attempt(_Answered):
+    attempt: int
+    started_at: str | None
+    ended_at: str | None = Field(description="null while it runs; of one that was lost, when that was noticed")
+    seconds: float | None = Field(description="that it took; null where nobody could say, and while it runs")
+    worker: str | None
+    reason: Reason | None = Field(description="null while it runs, and when it was `ok`")
+    exit_code: int | None
+    message: str | None = Field(description="the first 100 characters")
+
+
 class Job(_Answered):
     id: str
     batch: str
@@ -120,6 +131,7 @@ class Job(_Answered):
     reason: str | None
     exit_code: int | None
     attempts: int
+    attempt_list: list[Attempt] = Field(description="oldest first: the first and the last ones, at most 20")
     tags: list[str]
     lanes: list[str]
     files: str | None
@@ -131,6 +143,11 @@ class Job(_Answered):
 class Jobs(_Answered):
     jobs: list[Job]
     next: str | None = Field(description="pass as `after` for the following page; null at the end")
+
+
+class JobCount(_Answered):
+    count: int = Field(description="of those that were looked at; add up until `next` is null")
+    next: str | None = Field(description="pass as `after` to go on; null at the end")
 
 
 class LogStart(_Answered):
@@ -186,6 +203,7 @@ class Changed(_Answered):
     matched: int
     changed: int
     refused: list[Refusal] = Field(description="the first 100")
+    next: str | None = Field(description="not done yet: ask again with this as `after`; null at the end")
 
 
 class Swept(_Answered):

@@ -7,13 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from jobq.core.api import Filter
 from jobq.core.listing import MAX_PAGE
 from jobq.model.durations import parse_moment, utc_now
-from jobq.model.job import JobState
-from jobq.model.names import batch_name, lane_name, tag_name, unescape
+from jobq.model.names import batch_name, tag_name, unescape
 from jobq_service import schemas
 from jobq_service.answers import HEADERS, answer
+from jobq_service.filters import After, Where
 from jobq_service.openapi import Responses, problems
 from jobq_service.realms import Api, JobId, realms_of
 
@@ -52,23 +51,26 @@ async def batch_status(api: Api, batch: str) -> Response:
     return answer(await api.batch_status(batch_name(batch)))
 
 
-@router.get("/{realm}/jobs", summary="List jobs, by id", response_model=schemas.Jobs)
+@router.get(
+    "/{realm}/jobs",
+    summary="List jobs, by id",
+    description="A page reads a bounded number of rows: with a `next` it may be short, even empty.",
+    response_model=schemas.Jobs,
+)
 async def jobs(
-    api: Api,
-    tag: str = "",
-    batch: str = "",
-    lane: str = "",
-    state: JobState | None = None,
-    after: Annotated[str, Query(pattern=r"^[A-Za-z0-9_.!-]*$", max_length=250, description="`next` of a page")] = "",
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+    api: Api, where: Where, after: After = "", limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50
 ) -> Response:
-    where = Filter(
-        tag=tag_name(tag) if tag else "",
-        batch=batch_name(batch) if batch else "",
-        lane=lane_name(lane) if lane else "",
-        state=state,
-    )
     return answer(await api.jobs(where, after=after, limit=limit))
+
+
+@router.get(
+    "/{realm}/jobs/count",
+    summary="Count jobs",
+    description="Of a bounded number of rows: add up until `next` is null. A job with the id `count` is `!63ount`.",
+    response_model=schemas.JobCount,
+)
+async def count(api: Api, where: Where, after: After = "") -> Response:
+    return answer(await api.count(where, after=after))
 
 
 @router.get("/{realm}/jobs/{job}", summary="A job", response_model=schemas.Job, responses=problems(404))

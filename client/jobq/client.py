@@ -19,7 +19,7 @@ from jobq.many import Done, Listing, ManyPush, Source, Tally
 from jobq.many import Task as Task
 from jobq.model.address import parse_address
 from jobq.model.durations import parse_duration
-from jobq.model.job import DEFAULT_LIMITS, IfExists, JobState, Json, NewJob, Spec
+from jobq.model.job import DEFAULT_LIMITS, IfExists, JobState, Json, NewJob, Reason, Spec
 from jobq.model.names import (
     DEFAULT_LANE,
     MAX_TAGS,
@@ -222,10 +222,24 @@ class Client:
         return self._backend.job(job_id)
 
     def jobs(
-        self, *, tag: str = "", batch: Batch | Tally | str = "", lane: str = "", state: str = ""
+        self,
+        *,
+        tag: str = "",
+        batch: Batch | Tally | str = "",
+        lane: str = "",
+        state: str = "",
+        reason: str = "",
+        text: str = "",
+        error: str = "",
     ) -> Iterator[Document]:
-        """All that match, ordered by id, read page by page."""
-        yield from Pages(self._backend, _filter(tag, batch, lane, state))
+        """All that match, ordered by id, read page by page.
+
+        `text`: some of the id, command or arguments, ignoring case; `error`: the fingerprint of a failure.
+        """
+        where = _filter(tag, batch, lane, state)
+        yield from Pages(
+            self._backend, replace(where, reason=Reason(reason) if reason else None, text=text, error=error)
+        )
 
     def log(self, job_id: str, *, attempt: int | None = None) -> bytes:
         """The output of an attempt, the last one by default."""

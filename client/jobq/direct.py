@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jobq import connect
+from jobq.bounded import carried_out, counted
 from jobq.core.api import RealmApi, Selection, check_out, list_realms
 from jobq.core.documents import Document
 from jobq.core.files import Contents
@@ -124,6 +125,9 @@ class DirectBackend:
     def jobs(self, where: Filter, *, after: str = "", limit: int = 50) -> Document:
         return self._ask(lambda api: api.jobs(where, after=after, limit=limit))
 
+    def count(self, where: Filter) -> int:
+        return counted(lambda after: self._ask(lambda api: api.count(where, after=after)))
+
     def log(self, job_id: str, *, attempt: int | None = None, start: int = 0) -> bytes:
         return self._ask(lambda api: api.log(job_id, attempt=attempt, start=start))
 
@@ -134,13 +138,13 @@ class DirectBackend:
         return self._ask(RealmApi.workers)
 
     def cancel(self, selection: Selection, *, message: str = "") -> Document:
-        return self._ask(lambda api: api.cancel(selection, message=message))
+        return self._carry_out(lambda api: api.cancel(selection, message=message))
 
     def retry(self, selection: Selection) -> Document:
-        return self._ask(lambda api: api.retry(selection))
+        return self._carry_out(lambda api: api.retry(selection))
 
     def preempt(self, selection: Selection) -> Document:
-        return self._ask(lambda api: api.preempt(selection))
+        return self._carry_out(lambda api: api.preempt(selection))
 
     def preempt_worker(self, worker: str) -> Document:
         return self._ask(lambda api: api.preempt_worker(worker))
@@ -155,13 +159,13 @@ class DirectBackend:
         return self._ask(lambda api: api.resume(lane))
 
     def remove(self, selection: Selection) -> Document:
-        return self._ask(lambda api: api.remove(selection))
+        return self._carry_out(lambda api: api.remove(selection))
 
     def move(self, selection: Selection, *, source: str, target: str) -> Document:
-        return self._ask(lambda api: api.move(selection, source=source, target=target))
+        return self._carry_out(lambda api: api.move(selection, source=source, target=target))
 
     def clear(self, lane: str) -> Document:
-        return self._ask(lambda api: api.clear(lane))
+        return self._carry_out(lambda api: api.clear(lane))
 
     def sweep(self, *, repair: bool = False) -> Document:
         return self._ask(lambda api: api.sweep(repair=repair))
@@ -183,6 +187,10 @@ class DirectBackend:
     def close(self) -> None:
         """Ends what still runs, and the backends beside this one. Idempotent."""
         self._connection.close()
+
+    def _carry_out(self, command: Callable[[RealmApi], Coroutine[Any, Any, Document]]) -> Document:
+        """It works to its end, in one go."""
+        return carried_out(lambda _after: self._ask(command))
 
     def _ask(self, question: Callable[[RealmApi], Coroutine[Any, Any, T]]) -> T:
         return self._connection.ask(self._address.realm, question)

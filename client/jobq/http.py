@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from jobq.bounded import NOTHING_DONE, added, carried_out, counted
 from jobq.errors import BadInput, NotFound, Unreachable
 from jobq.http_calls import Calls
 from jobq.model.durations import to_iso
 from jobq.model.job import IfExists, Json, NewJob
-from jobq.model.names import escape, realm_name
+from jobq.model.names import COUNT, escape, job_segment, realm_name
 from jobq.model.wire import dumps, spec_to_json
 
 if TYPE_CHECKING:
@@ -159,10 +161,19 @@ class HttpBackend:
         return self._get(f"/batches/{escape(batch)}")
 
     def job(self, job_id: str) -> Document:
-        return self._get(f"/jobs/{escape(job_id)}")
+        return self._get(f"/jobs/{job_segment(job_id)}")
 
     def jobs(self, where: Filter, *, after: str = "", limit: int = 50) -> Document:
         return self._get("/jobs", **_filter_json(where), after=after, limit=limit)
+
+    def count(self, where: Filter) -> int:
+        return counted(lambda after: self._count(where, after))
+
+    def _count(self, where: Filter, after: str) -> Document:
+        try:
+            return self._get(f"/jobs/{COUNT}", **_filter_json(where), after=after)
+        except NotFound as error:  # that it has no job of this name
+            raise Unreachable("the service cannot count jobs; is it as new as this jobq?") from error
 
     def log(self, job_id: str, *, attempt: int | None = None, start: int = 0) -> bytes:
         query = {"attempt": attempt, "start": start or None}
@@ -175,13 +186,13 @@ class HttpBackend:
         return self._get("/workers")
 
     def cancel(self, selection: Selection, *, message: str = "") -> Document:
-        return self._each("cancel", selection, ("queued", "running"), again=True, more={"message": message})
+        return self._each("cancel", selection, again=True, more={"message": message})
 
     def retry(self, selection: Selection) -> Document:
-        return self._each("retry", selection, ("failed", "cancelled"))
+        return self._each("retry", selection)
 
     def preempt(self, selection: Selection) -> Document:
-        return self._each("preempt", selection, ("running",))
+        return self._each("preempt", selection)
 
     def preempt_worker(self, worker: str) -> Document:
         return self._manage("POST", f"workers/{escape(worker)}/preempt")
@@ -196,13 +207,14 @@ class HttpBackend:
         return self._manage("POST", "resume", body={"lane": lane} if lane else {}, again=True)
 
     def remove(self, selection: Selection) -> Document:
-        return self._each("remove", selection, ("queued", "running", "succeeded", "failed", "cancelled"))
+        return self._each("remove", selection)
 
     def move(self, selection: Selection, *, source: str, target: str) -> Document:
-        return self._each("move", selection, ("queued",), more={"from": source, "to": target})
+        return self._each("move", selection, more={"from": source, "to": target})
 
     def clear(self, lane: str) -> Document:
-        return self._manage("DELETE", f"lanes/{escape(lane)}/jobs")
+        path = f"lanes/{escape(lane)}/jobs"
+        return carried_out(lambda after: self._manage("DELETE", f"{path}?after={after}" if after else path))
 
     def sweep(self, *, repair: bool = False) -> Document:
         return self._manage("POST", "sweep", body={"repair": repair}, again=True)
@@ -223,18 +235,19 @@ class HttpBackend:
         self,
         verb: str,
         selection: Selection,
-        states: Sequence[str],
         *,
         again: bool = False,
         more: Mapping[str, str] = NOTHING,
     ) -> Document:
-        """A bulk command, in as many requests as it takes; their answers as one."""
-        done: Document = {"matched": 0, "changed": 0, "refused": []}
-        for which in _selections(selection, states):
-            answer = self._manage("POST", verb, body={**which, **more}, again=again)
-            for name in done:
-                done[name] += answer[name]
-        return done
+        """A command for many jobs, in as many requests as it takes; their answers as one."""
+
+        def ask(which: Mapping[str, Any]) -> Document:
+            body = {**which, **more}
+            return carried_out(
+                lambda after: self._manage("POST", verb, body=body | ({"after": after} if after else {}), again=again)
+            )
+
+        return reduce(added, map(ask, _selections(selection)), dict(NOTHING_DONE))
 
     def _manage(self, method: str, path: str, *, body: object = None, again: bool = False) -> Document:
         return self._calls.ask(method, f"manage/{self._realm}/{path}", body=body, again=again)
@@ -260,17 +273,22 @@ def _seconds(duration: timedelta | None) -> float | None:
 
 
 def _filter_json(where: Filter) -> dict[str, Any]:
-    state = where.state.value if where.state else ""
-    named: Mapping[str, str] = {"tag": where.tag, "batch": where.batch, "lane": where.lane, "state": state}
+    named: Mapping[str, str] = {
+        "tag": where.tag,
+        "batch": where.batch,
+        "lane": where.lane,
+        "state": where.state.value if where.state else "",
+        "reason": where.reason.value if where.reason else "",
+        "text": where.text,
+        "error": where.error,
+    }
     return {name: value for name, value in named.items() if value}
 
 
-def _selections(selection: Selection, states: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Bodies. The service refuses one that names nothing, so all jobs are all states, in the order of a job's life."""
+def _selections(selection: Selection) -> Iterator[dict[str, Any]]:
+    """Bodies. The service refuses one that names nothing."""
     if selection.where is None:
         ids = list(dict.fromkeys(selection.ids))
         yield from ({"ids": ids[start : start + MAX_JOBS]} for start in range(0, len(ids), MAX_JOBS))
-    elif where := _filter_json(selection.where):
-        yield where
     else:
-        yield from ({"state": state} for state in states)
+        yield _filter_json(selection.where) or {"all": True}

@@ -91,6 +91,33 @@ def test_a_person_is_asked_with_the_number_and_may_say_no(
     assert _states(backend) == []
 
 
+def test_a_person_is_told_of_no_more_jobs_than_a_command_is_about(
+    terminal: Terminal, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_jobs(outcome=FAILED)
+    start_job()
+    terminal("cancel", "b1-000003")
+    monkeypatch.setattr(selecting, "is_talking_to_a_person", lambda: True)
+    assert "cancel 2 jobs? [y/N]" in terminal("cancel", "--all", given="n\n").err
+    assert "retry 2 jobs? [y/N]" in terminal("retry", "--tag", "t", given="n\n").err
+    assert "retry 1 job? [y/N]" in terminal("retry", "--reason", "exit", given="n\n").err
+    assert "remove 1 job? [y/N]" in terminal("remove", "--text", "echo 4", given="n\n").err
+    assert terminal("preempt", "--all").err == "no job matches\n"
+    assert terminal("retry", "--reason", "exit", given="y\n").code == 0
+    assert _states(backend) == ["queued", "running", "cancelled", "queued"]
+
+
+def test_jobs_are_chosen_by_what_they_run(terminal: Terminal, backend: Backend) -> None:
+    assert terminal("cancel", "--text", "ECHO 2").err == "cancelled 1 job\n"
+    assert terminal("move", "--text", "echo 3", "--from", "0", "--to", "5").err == "moved 1 job to lane 5\n"
+    assert terminal("remove", "--reason", "cancelled", "--yes").err == "removed 1 job\n"
+    assert [(job["id"], job["lanes"]) for job in backend.jobs(Filter())["jobs"]] == [
+        ("b1-000001", ["0"]),
+        ("b1-000003", ["5"]),
+        ("b1-000004", ["0"]),
+    ]
+
+
 def test_a_bulk_answer_as_json(terminal: Terminal) -> None:
     assert json.loads(terminal("cancel", "--all", "-o", "json").out) == {"matched": 4, "changed": 4, "refused": []}
 

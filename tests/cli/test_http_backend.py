@@ -24,7 +24,7 @@ from jobq.errors import (
 )
 from jobq.http import HttpBackend
 from jobq.model.files import digest_of, name_in
-from jobq.model.job import IfExists, JobState, Limits, NewJob, Spec
+from jobq.model.job import IfExists, JobState, Limits, NewJob, Reason, Spec
 from tests.cli.stub_service import Asked, Reply, StubService, problem, pushed
 
 KEYS = {"enqueue": "key-e", "status": "key-s", "manage": "key-m", "checkout": "key-c"}
@@ -93,6 +93,8 @@ def test_questions_go_to_their_routes_with_escaped_names(backend: HttpBackend, s
     backend.batch_status("b1")
     backend.job("x y")
     backend.jobs(Filter(tag="t", lane="0", state=JobState.FAILED), after="a", limit=7)
+    backend.jobs(Filter(reason=Reason.OOM, text="a b", error="0123456789ab"))
+    backend.job("count")
     backend.log("x y", attempt=2, start=10)
     backend.workers()
     backend.where()
@@ -104,12 +106,31 @@ def test_questions_go_to_their_routes_with_escaped_names(backend: HttpBackend, s
         "/demo/batches/b1",
         "/demo/jobs/x!20y",
         "/demo/jobs?tag=t&lane=0&state=failed&after=a&limit=7",
+        "/demo/jobs?reason=oom&text=a+b&error=0123456789ab&limit=50",
+        "/demo/jobs/!63ount",
         "/demo/jobs/x!20y/log?attempt=2&start=10",
         "/demo/workers",
         "/demo/where",
         "",
     ]
     assert {asked.headers["x-functions-key"] for asked in stub.asked} == {"key-s"}
+
+
+def test_count_is_asked_for_until_it_is_whole(backend: HttpBackend, stub: StubService) -> None:
+    stub.replies = [Reply(document={"count": 7, "next": "b"}), Reply(document={"count": 0, "next": "c"})]
+    stub.answer = lambda asked: Reply(document={"count": 2, "next": None})
+    assert backend.count(Filter(tag="t")) == 9
+    assert [asked.path.removeprefix("/api/status/demo/jobs") for asked in stub.asked] == [
+        "/count?tag=t",
+        "/count?tag=t&after=b",
+        "/count?tag=t&after=c",
+    ]
+
+
+def test_service_that_cannot_count_is_said_to_be_older(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: problem(404, "there is no job count")
+    with pytest.raises(Unreachable, match="as new as this jobq"):
+        backend.count(Filter())
 
 
 def test_bulk_commands_go_to_their_routes(backend: HttpBackend, stub: StubService) -> None:
@@ -199,11 +220,43 @@ def test_service_that_knows_no_files_is_told_from_one_that_has_them(backend: Htt
         backend.missing_files([name_in("202611", digest_of(b""))])
 
 
-def test_all_jobs_are_the_jobs_in_each_state(backend: HttpBackend, stub: StubService) -> None:
-    stub.answer = lambda asked: Reply(document={"matched": 2, "changed": 1, "refused": [{"id": "x", "error": "y"}]})
-    done = backend.retry(Selection(where=Filter()))
-    assert [asked.json() for asked in stub.asked] == [{"state": "failed"}, {"state": "cancelled"}]
-    assert (done["matched"], done["changed"], len(done["refused"])) == (4, 2, 2)
+def test_all_jobs_are_asked_for_as_such(backend: HttpBackend, stub: StubService) -> None:
+    stub.answer = lambda asked: Reply(document={"matched": 2, "changed": 2, "refused": [], "next": None})
+    backend.retry(Selection(where=Filter()))
+    assert [asked.json() for asked in stub.asked] == [{"all": True}]
+
+
+def test_command_for_many_goes_on_until_all_is_done(backend: HttpBackend, stub: StubService) -> None:
+    # Given a service that does a part a request, and refuses some
+    refused = [{"id": "x", "error": "y"}] * 60
+    part = {"matched": 300, "changed": 240, "refused": refused}
+    stub.replies = [Reply(document=part | {"next": "b-2"}), Reply(document=part | {"next": "b-3"})]
+    stub.answer = lambda asked: Reply(document={"matched": 1, "changed": 1, "refused": [], "next": None})
+
+    # When jobs are moved by a filter, and a lane is cleared
+    done = backend.move(Selection(where=Filter(tag="t")), source="0", target="1")
+    stub.replies = [Reply(document=part | {"next": "b-2"})]
+    cleared = backend.clear("7")
+
+    # Then each request goes on where the last one ended, and the answers are one
+    body = {"tag": "t", "from": "0", "to": "1"}
+    assert [asked.json() for asked in stub.asked[:3]] == [body, body | {"after": "b-2"}, body | {"after": "b-3"}]
+    assert [asked.path for asked in stub.asked[3:]] == [
+        "/api/manage/demo/lanes/7/jobs",
+        "/api/manage/demo/lanes/7/jobs?after=b-2",
+    ]
+    assert done == {"matched": 601, "changed": 481, "refused": (refused * 2)[:100]}
+    assert (cleared["matched"], cleared["changed"]) == (301, 241)
+
+
+def test_command_that_is_cut_off_says_how_far_it_came(backend: HttpBackend, stub: StubService) -> None:
+    stub.replies = [Reply(document={"matched": 1300, "changed": 1250, "refused": [], "next": "b-2"})]
+    stub.answer = lambda asked: Reply(502)
+    with pytest.raises(Unreachable, match=r"carried out.*; 1,250 jobs were changed before that; the same command"):
+        backend.retry(Selection(where=Filter(tag="t")))
+    with pytest.raises(Unreachable) as caught:
+        backend.retry(Selection(where=Filter(tag="t")))
+    assert "before that" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

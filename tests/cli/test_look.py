@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from jobq.backend import Backend
+from jobq.core.listing import Filter
 from jobq.model.counts import Gpu
-from jobq.model.job import Progress
+from jobq.model.fingerprint import error_of
+from jobq.model.job import Job, JobState, Progress, Reason, Spec
 from tests.cli.by_hand import FAILED, OK, be_seen, end_jobs, start_job, tell_progress
 from tests.cli.terminal import Terminal, start_process
 
@@ -96,6 +98,28 @@ def test_a_job_as_json_has_what_is_promised(terminal: Terminal) -> None:
     assert (document["output_tail"], document["result"]) == ("no such file\n", None)
 
 
+def test_each_attempt_of_a_job_is_shown(terminal: Terminal, backend: Backend) -> None:
+    terminal("push", "--batch", "b1", "-c", "python fit.py", "--num-retries", "1", "--backoff", "0s")
+    end_jobs(1, FAILED)
+    end_jobs(1, FAILED)
+    terminal("retry", "b1-000001")
+    start_job()
+    lines = _without_times(terminal("show", "b1-000001").out).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("attempts"))
+    assert [line.split(maxsplit=1)[-1] for line in lines[first : first + 4]] == [
+        "3",
+        "exit 3 after 0.5s on by-hand, TIME",
+        "exit 3 after 0.5s on by-hand, TIME",
+        "running on by-hand since TIME",
+    ]
+    attempts = backend.job("b1-000001")["attempt_list"]
+    assert [(attempt["attempt"], attempt["reason"], attempt["exit_code"]) for attempt in attempts] == [
+        (1, "exit", 3),
+        (2, "exit", 3),
+        (3, None, None),
+    ]
+
+
 @pytest.mark.usefixtures("some_jobs")
 @pytest.mark.parametrize(
     ("options", "ids"),
@@ -104,11 +128,33 @@ def test_a_job_as_json_has_what_is_promised(terminal: Terminal) -> None:
         (("--batch", "b1", "--state", "succeeded"), ["b1-000001"]),
         (("--state", "failed", "--tag", "fit"), ["b1-000002"]),
         (("--lane", "7", "--limit", "2"), ["b2-000001", "b2-000002"]),
-        (("--state", "running"), ["b2-000001"]),
+        (("--state", "queued"), ["b2-000001", "b2-000002", "b2-000003"]),
+        (("--reason", "exit"), ["b1-000002"]),
+        (("--text", "FIT.py 3"), ["b1-000003"]),
+        (("--text", "fit", "--state", "queued"), []),
     ],
 )
 def test_jobs_are_filtered(options: tuple[str, ...], ids: list[str], terminal: Terminal) -> None:
     assert terminal("jobs", *options, "-o", "ids").out.split() == ids
+
+
+@pytest.mark.usefixtures("some_jobs")
+def test_running_jobs_are_those_that_workers_say_they_run(terminal: Terminal) -> None:
+    assert terminal("jobs", "--state", "running", "-o", "ids").out == ""
+    tell_progress("b2-000001", Progress(0.5))
+    assert terminal("jobs", "--state", "running", "-o", "ids").out == "b2-000001\n"
+    assert terminal("jobs", "--state", "queued", "-o", "ids").out.split() == ["b2-000002", "b2-000003"]
+
+
+@pytest.mark.usefixtures("some_jobs")
+def test_jobs_that_failed_alike_are_listed_by_their_fingerprint(terminal: Terminal, backend: Backend) -> None:
+    (failed,) = backend.jobs(Filter(state=JobState.FAILED))["jobs"]
+    error = error_of(Job(failed["id"], "b1", Spec(), state=JobState.FAILED, reason=Reason.EXIT, tail="no such file"))
+    assert error is not None
+    assert terminal("jobs", "--error", error.key, "-o", "ids").out == "b1-000002\n"
+    answer = terminal("jobs", "--error", "CUDA out of memory")
+    assert answer.code == 2
+    assert "12 hex digits" in answer.err
 
 
 @pytest.mark.usefixtures("some_jobs")

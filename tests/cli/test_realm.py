@@ -12,7 +12,8 @@ from jobq.cli import selecting
 from jobq.cli.commands import realm as realm_command
 from jobq.cli.main import cli
 from jobq.core.listing import Filter
-from tests.cli.by_hand import start_job
+from jobq.model.job import Progress
+from tests.cli.by_hand import start_job, tell_progress
 from tests.cli.terminal import Terminal, run_process
 
 
@@ -194,7 +195,7 @@ def test_what_runs_or_is_elsewhere_is_not_moved(terminal: Terminal) -> None:
     terminal("push", "--batch", "b1", given="true\n")
     answer = terminal("move", "b1-000001", "--from", "7", "--to", "8")
     assert (answer.code, "lane 7" in answer.err) == (1, True)
-    start_job()
+    tell_progress(start_job(), Progress(0.5))
     answer = terminal("move", "b1-000001", "--from", "0", "--to", "8")
     assert answer.code == 1
     assert "running" in answer.err

@@ -119,7 +119,7 @@ def test_job_is_pushed_counted_cancelled_and_removed(host: FunctionsHost) -> Non
     assert (job.json()["command"], log.status, log.body) == ("false", 200, b"")
     assert log.headers["content-type"] == "text/plain; charset=utf-8"
     assert (cancelled.json()["state"], cancelled.json()["message"]) == ("cancelled", "enough")
-    assert retried.json() == {"matched": 1, "changed": 1, "refused": []}
+    assert retried.json() == {"matched": 1, "changed": 1, "refused": [], "next": None}
     assert (removed.status, swept.status, realms.json()) == (200, 200, {"realms": ["demo"]})
 
 
@@ -203,7 +203,7 @@ def test_job_is_added_once_and_moved(host: FunctionsHost) -> None:
     moved = host.http("POST", "/api/manage/demo/move", {"tag": "kitchen", "from": 0, "to": 3})
 
     assert [answer.json().get("status") for answer in (added, again, other)] == ["queued", "exists", 409]
-    assert moved.json() == {"matched": 1, "changed": 1, "refused": []}
+    assert moved.json() == {"matched": 1, "changed": 1, "refused": [], "next": None}
 
 
 def test_jobs_of_several_realms_are_pushed_and_removed(host: FunctionsHost) -> None:

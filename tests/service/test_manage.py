@@ -146,6 +146,11 @@ async def test_unknown_job_is_not_found(service: ControlPlane) -> None:
         ({"lane": "2"}, ["b"]),
         ({"batch": "b1"}, ["a", "b", "c/1"]),
         ({"state": "queued", "lane": "0"}, ["a", "c/1"]),
+        ({"text": "TRUE", "tag": "x y"}, ["a"]),
+        ({"reason": "exit"}, []),
+        ({"error": "0123456789ab"}, []),
+        ({"all": True}, ["a", "b", "c/1"]),
+        ({"batch": "b1", "after": "a"}, ["b", "c/1"]),
     ],
 )
 async def test_many_jobs_are_cancelled(service: ControlPlane, selection: Any, cancelled: list[str]) -> None:
@@ -155,8 +160,49 @@ async def test_many_jobs_are_cancelled(service: ControlPlane, selection: Any, ca
 
     answer = await service.post("manage/demo/cancel", {**selection, "message": "enough"})
 
-    assert answer.json() == {"matched": len(cancelled), "changed": len(cancelled), "refused": []}
+    assert answer.json() == {"matched": len(cancelled), "changed": len(cancelled), "refused": [], "next": None}
     assert [name for name, state in (await states(service)).items() if state == "cancelled"] == cancelled
+
+
+@pytest.mark.parametrize(
+    ("what", "body", "state"),
+    [("cancel", {}, "cancelled"), ("remove", {}, None), ("move", {"from": 0, "to": 1}, "queued")],
+)
+async def test_request_works_for_a_while_and_says_where_to_go_on(
+    service: ControlPlane, monkeypatch: pytest.MonkeyPatch, what: str, body: Any, state: str | None
+) -> None:
+    # Given more jobs than there is time for
+    monkeypatch.setattr("jobq_service.realms.WORK_SECONDS", 0.0)
+    monkeypatch.setattr("jobq.core.bulk.PART", 2)
+    names = [f"j{n}" for n in range(5)]
+    await service.push(*({"id": name, "cmd": "true"} for name in names))
+    asked = {"batch": "b1", **body}
+
+    # When they are asked for, and the first request is repeated, as after a lost answer
+    first = (await service.post(f"manage/demo/{what}", asked)).json()
+    again = (await service.post(f"manage/demo/{what}", asked)).json()
+    parts, after = [first, again], again["next"]
+    while after:
+        parts.append((await service.post(f"manage/demo/{what}", {**asked, "after": after})).json())
+        after = parts[-1]["next"]
+
+    # Then each request does a part, none is refused, and every job is done once
+    assert (first["matched"], first["changed"]) == (2, 2)
+    assert sum(part["changed"] for part in parts) == 5
+    assert not any(part["refused"] for part in parts)
+    assert await states(service) == (dict.fromkeys(names, state) if state else {})
+
+
+async def test_lane_is_cleared_in_parts(service: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobq_service.realms.WORK_SECONDS", 0.0)
+    monkeypatch.setattr("jobq.core.bulk.PART", 2)
+    await service.push(*({"id": name, "cmd": "true"} for name in "abc"))
+
+    first = (await service.delete("manage/demo/lanes/0/jobs")).json()
+    second = (await service.delete(f"manage/demo/lanes/0/jobs?after={first['next']}")).json()
+
+    assert (first["changed"], first["next"]) == (2, "b")
+    assert (second["changed"], second["next"]) == (1, None)
 
 
 async def test_many_failed_jobs_are_queued_again(service: ControlPlane) -> None:
@@ -165,7 +211,7 @@ async def test_many_failed_jobs_are_queued_again(service: ControlPlane) -> None:
 
     answer = await service.post("manage/demo/retry", {"batch": "b1"})
 
-    assert answer.json() == {"matched": 1, "changed": 1, "refused": []}
+    assert answer.json() == {"matched": 1, "changed": 1, "refused": [], "next": None}
     assert await states(service) == {"a": "queued", "b": "queued"}
 
 
@@ -180,7 +226,9 @@ async def test_many_jobs_are_removed_and_what_was_not_there_is_named(service: Co
 
 
 @pytest.mark.parametrize("what", ["cancel", "retry", "remove"])
-@pytest.mark.parametrize("selection", [{}, {"ids": []}, {"tag": ""}, {"ids": ["a"], "tag": "x"}, None])
+@pytest.mark.parametrize(
+    "selection", [{}, {"ids": []}, {"tag": ""}, {"ids": ["a"], "tag": "x"}, {"ids": ["a"], "all": True}, None]
+)
 async def test_empty_or_double_selection_changes_nothing(service: ControlPlane, what: str, selection: Any) -> None:
     await service.push({"id": "a", "cmd": "true", "tags": ["x"]})
 
@@ -193,7 +241,18 @@ async def test_empty_or_double_selection_changes_nothing(service: ControlPlane, 
 
 @pytest.mark.parametrize(
     "selection",
-    [{"idz": ["a"]}, {"ids": "a"}, {"ids": [""]}, {"state": "done"}, {"lane": 1.5}, {"tag": 7}, {"batch": "a b"}],
+    [
+        {"idz": ["a"]},
+        {"ids": "a"},
+        {"ids": [""]},
+        {"state": "done"},
+        {"lane": 1.5},
+        {"tag": 7},
+        {"batch": "a b"},
+        {"error": "x"},
+        {"tag": "x", "after": "~"},
+        {"ids": ["a"], "after": "b"},
+    ],
 )
 async def test_bad_selection_is_refused(service: ControlPlane, selection: Any) -> None:
     answer = await service.post("manage/demo/cancel", selection)
@@ -206,7 +265,7 @@ async def test_clearing_a_lane_removes_what_is_queued_in_it(service: ControlPlan
 
     answer = await service.delete("manage/demo/lanes/2/jobs")
 
-    assert answer.json() == {"matched": 1, "changed": 1, "refused": []}
+    assert answer.json() == {"matched": 1, "changed": 1, "refused": [], "next": None}
     assert await states(service) == {"a": "queued"}
 
 

@@ -96,7 +96,7 @@ async def test_jobs_are_moved_between_lanes(service: ControlPlane, selection: An
 
     answer = await service.post("manage/demo/move", {**selection, "from": 5, "to": "2"})
 
-    assert answer.json() == {"matched": len(moved), "changed": len(moved), "refused": []}
+    assert answer.json() == {"matched": len(moved), "changed": len(moved), "refused": [], "next": None}
     assert [name for name, where in (await lanes(service)).items() if where == ["2"]] == moved
     taken = (await service.post("checkout/demo/jobs", {"count": 9, "max_lane": 2})).json()["jobs"]
     assert sorted(job["id"] for job in taken) == moved

@@ -10,7 +10,8 @@ from jobq.core.logs import LogTimes, log_key, times_key
 from jobq.core.workers import WorkerRow
 from jobq.model.counts import Gpu
 from jobq.model.durations import to_iso, utc_now
-from jobq.model.job import JobState
+from jobq.model.fingerprint import error_of
+from jobq.model.job import JobState, Reason
 from jobq.model.names import escape
 from tests.service.control_plane import ControlPlane
 
@@ -114,9 +115,61 @@ async def test_jobs_are_filtered(service: ControlPlane, query: dict[str, str], f
     assert page["next"] is None
 
 
+async def test_jobs_are_listed_and_counted_by_reason_text_and_error(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "fit.py"}, {"id": "b", "cmd": "plot.py"}, {"id": "c", "kwargs": {"x": "Fit"}})
+    await service.fail("a")
+    await service.force("b", JobState.CANCELLED, reason=Reason.CANCELLED)
+    error = error_of(await service.realms.realm("demo").read("a"))
+    assert error is not None
+    for query, found in (
+        ({"reason": "exit"}, ["a"]),
+        ({"reason": "cancelled", "text": "PLOT"}, ["b"]),
+        ({"text": "fit"}, ["a", "c"]),
+        ({"error": error.key}, ["a"]),
+        ({"error": error.key, "state": "queued"}, []),
+    ):
+        page = (await service.get("status/demo/jobs", **query)).json()
+        count = (await service.get("status/demo/jobs/count", **query)).json()
+        assert [job["id"] for job in page["jobs"]] == found
+        assert count == {"count": len(found), "next": None}
+
+
+async def test_job_whose_id_is_count_is_a_job_all_the_same(service: ControlPlane) -> None:
+    await service.push({"id": "count", "cmd": "true"})
+
+    assert (await service.get("status/demo/jobs/count")).json() == {"count": 1, "next": None}
+    assert (await service.get("status/demo/jobs/!63ount")).json()["id"] == "count"
+    assert (await service.post("manage/demo/jobs/count/cancel")).json()["state"] == "cancelled"
+
+
+async def test_running_jobs_are_those_that_are_counted_so(service: ControlPlane) -> None:
+    await service.push(*({"id": name, "cmd": "true"} for name in "abc"))
+    await service.run("b")
+    await service.force("c", JobState.RUNNING, worker="gone")
+
+    total = (await service.get("status/demo/total")).json()
+
+    for state, found in (("running", ["b"]), ("queued", ["a", "c"])):
+        page = (await service.get("status/demo/jobs", state=state)).json()
+        assert [job["id"] for job in page["jobs"]] == found
+        assert total[state] == len(found)
+
+
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=1001", "limit=x", "state=done", "after=~", "tag=%00", "batch=a%20b", "lane=-1"],
+    [
+        "limit=0",
+        "reason=bad",
+        "error=zz",
+        "text=" + "x" * 201,
+        "limit=1001",
+        "limit=x",
+        "state=done",
+        "after=~",
+        "tag=%00",
+        "batch=a%20b",
+        "lane=-1",
+    ],
 )
 async def test_bad_queries_are_refused(service: ControlPlane, query: str) -> None:
     answer = await service.get(f"status/demo/jobs?{query}")

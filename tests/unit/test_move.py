@@ -133,7 +133,12 @@ async def test_jobs_are_moved_in_bulk_and_those_that_cannot_be_are_named() -> No
 
     answer = await RealmApi(world.realm).move(Selection(where=Filter(tag="t")), source="0", target="7")
 
-    assert answer == {"matched": 3, "changed": 3, "refused": []}  # of a filter only what is queued, and in the lane
+    assert answer == {
+        "matched": 3,
+        "changed": 3,
+        "refused": [],
+        "next": None,
+    }  # of a filter only what is queued, and in the lane
     elsewhere = await RealmApi(world.realm).move(Selection(where=Filter(lane="2")), source="0", target="7")
     assert [refused["error"] for refused in elsewhere["refused"]] == ["job b-9 is not in lane 0, but in 2"]
     named = await RealmApi(world.realm).move(Selection(ids=(running, "b-5")), source="0", target="7")

@@ -41,7 +41,6 @@ def describe_argument(job: Document) -> None:
 
 
 def _facts(job: Document) -> list[tuple[str, str | None]]:
-    tries = ", ".join(f"{count} {reason}" for reason, count in job["tries"].items())
     return [
         ("id", job["id"]),
         ("state", how_it_ended(job) + (", cancel requested" if job["cancel_requested"] else "")),
@@ -53,7 +52,7 @@ def _facts(job: Document) -> list[tuple[str, str | None]]:
         ("files", job["files"]),
         ("outputs", job["bg_dirsync_to"]),
         ("env", ", ".join(job["env_names"])),
-        ("attempts", f"{job['attempts']}" + (f" ({tries})" if tries else "")),
+        ("attempts", _attempts(job)),
         ("retries", _retries(job)),
         ("timeout", show_duration(timedelta(seconds=job["timeout"])) if job["timeout"] else None),
         ("message", job["message"]),
@@ -64,6 +63,30 @@ def _facts(job: Document) -> list[tuple[str, str | None]]:
         ("trace", job["traceparent"] and job["traceparent"].split("-")[1]),
         ("result", None if job["result"] is None else json.dumps(job["result"], ensure_ascii=False)),
     ]
+
+
+def _attempts(job: Document) -> str:
+    """How many, and how they ended; where there were several, a line for each that is remembered."""
+    tries = ", ".join(f"{count} {reason}" for reason, count in job["tries"].items())
+    lines, last = [f"{job['attempts']}" + (f" ({tries})" if tries else "")], 0
+    told = job.get("attempt_list", [])
+    for attempt in told if len(told) > 1 or job["attempts"] > 1 else []:
+        if attempt["attempt"] > last + 1:
+            lines.append("…")
+        lines.append(_attempt(attempt))
+        last = attempt["attempt"]
+    return "\n".join(lines)
+
+
+def _attempt(attempt: Document) -> str:
+    """`2: exit 3 after 1.5s on w-1, 2026-11-21T22:05:01.250Z (3m ago): no such file`."""
+    worker = f" on {attempt['worker']}" if attempt["worker"] else ""
+    if not attempt["ended_at"]:
+        return f"{attempt['attempt']}: running{worker} since {_moment(attempt['started_at'])}"
+    code = f" {attempt['exit_code']}" if attempt["exit_code"] else ""
+    took = f" after {show_duration(timedelta(seconds=attempt['seconds']))}" if attempt["seconds"] else ""
+    why = f": {attempt['message']}" if attempt["message"] else ""
+    return f"{attempt['attempt']}: {attempt['reason'] or 'ok'}{code}{took}{worker}, {_moment(attempt['ended_at'])}{why}"
 
 
 def _retries(job: Document) -> str | None:

@@ -13,7 +13,8 @@ from click.core import ParameterSource
 from jobq.errors import BadInput
 from jobq.model import names, retry
 from jobq.model.durations import parse_duration, parse_moment, utc_now
-from jobq.model.job import IfExists, JobState, Json
+from jobq.model.fingerprint import error_key
+from jobq.model.job import IfExists, JobState, Json, Reason
 from jobq.model.wire import checked_json
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -142,6 +143,8 @@ BATCH = Checked("name", names.batch_name)
 JOB_ID = Checked("id", names.job_id)
 VARIABLE = Checked("name=value", _variable, separator="\n")
 STATE = click.Choice([state.value for state in JobState])
+REASON = click.Choice([reason.value for reason in Reason])
+ERROR = Checked("fingerprint", error_key)
 IF_EXISTS = click.Choice([choice.value for choice in IfExists])
 REALM = Checked("realm", names.realm_name)
 JSON = Checked("json", _json)

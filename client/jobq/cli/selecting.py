@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from jobq.cli.output import answer_document, how_many, is_talking_to_a_person, say
-from jobq.cli.params import BATCH, JOB_ID, STATE, TAG, lane_option, option
+from jobq.cli.params import BATCH, ERROR, JOB_ID, REASON, STATE, TAG, TEXT, lane_option, option
 from jobq.errors import BadInput, IllegalTransition, PartlyDone
 
 if TYPE_CHECKING:
@@ -20,15 +20,21 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_MAX_COUNTED = 1000
-
 
 def filter_options(function: F) -> F:
-    """`tag`, `batch`, `lane`, `state`: all that are given must hold."""
-    function = option("--state", type=STATE, help="Only jobs in this state.")(function)
+    """`tag`, `batch`, `lane`, `state`, `reason`, `text`, `error`: all that are given must hold."""
+    function = option("--state", type=STATE, help="Only jobs in this state.")(detail_options(function))
     function = lane_option(help="Only jobs of this lane.")(function)
     function = option("--batch", type=BATCH, help="Only jobs of this push.")(function)
     return option("--tag", type=TAG, help="Only jobs with this tag.")(function)
+
+
+def detail_options(function: F) -> F:
+    help_ = "Only failed jobs whose error has this fingerprint: their last line, less what varies."
+    function = option("--error", type=ERROR, help=help_)(function)
+    help_ = "Only jobs with this in id, command or arguments; upper and lower case are the same."
+    function = option("--text", type=TEXT, help=help_)(function)
+    return option("--reason", type=REASON, help="Only jobs whose last attempt ended so.")(function)
 
 
 def selection_options(function: F) -> F:
@@ -41,11 +47,28 @@ def bulk_options(function: F) -> F:
     return filter_options(function)
 
 
-def make_filter(tag: str | None, batch: str | None, lane: str | None, state: str | None) -> Filter:
+def make_filter(
+    *,
+    tag: str | None = None,
+    batch: str | None = None,
+    lane: str | None = None,
+    state: str | None = None,
+    reason: str | None = None,
+    text: str | None = None,
+    error: str | None = None,
+) -> Filter:
     from jobq.core.listing import Filter
-    from jobq.model.job import JobState
+    from jobq.model.job import JobState, Reason
 
-    return Filter(tag or "", batch or "", lane or "", JobState(state) if state else None)
+    return Filter(
+        tag=tag or "",
+        batch=batch or "",
+        lane=lane or "",
+        state=JobState(state) if state else None,
+        reason=Reason(reason) if reason else None,
+        text=text or "",
+        error=error or "",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +80,39 @@ class Wanted:
     batch: str | None
     lane: str | None
     state: str | None
+    reason: str | None
+    text: str | None
+    error: str | None
     all: bool
     yes: bool
 
     @property
     def is_bulk(self) -> bool:
-        return self.all or any((self.tag, self.batch, self.lane, self.state))
+        return self.all or any(self._filter.values())
+
+    @property
+    def _filter(self) -> dict[str, str | None]:
+        names = ("tag", "batch", "lane", "state", "reason", "text", "error")
+        return {name: getattr(self, name) for name in names}
 
     def selection(self) -> Selection:
         from jobq.core.api import Selection
 
         if self.is_bulk == bool(self.ids):
             which = "both are given" if self.ids else "nothing is given"
-            raise BadInput(f"say which jobs, by their ids or by --tag, --batch, --lane, --state or --all: {which}")
+            options = "--tag, --batch, --lane, --state, --reason, --text, --error or --all"
+            raise BadInput(f"say which jobs, by their ids or by {options}: {which}")
         if self.ids:
             return Selection(ids=tuple(self.ids))
-        return Selection(where=make_filter(self.tag, self.batch, self.lane, self.state))
+        return Selection(where=make_filter(**self._filter))
 
 
-def confirmed(backend: Backend, where: Filter, verb: str, *, yes: bool, must_be_sure: bool) -> bool:
+def confirmed(
+    backend: Backend, where: Filter, verb: str, *, yes: bool, must_be_sure: bool = False, states: Sequence[str] = ()
+) -> bool:
     """Whether to go on with a bulk command. On a terminal a person is asked, who sees the number of jobs.
+
+    Of a filter without a state, `states` are those that the command is about; none given, all.
 
     Raises BadInput where nobody can be asked and `must_be_sure`, unless `yes`.
     """
@@ -86,12 +122,19 @@ def confirmed(backend: Backend, where: Filter, verb: str, *, yes: bool, must_be_
         if must_be_sure:
             raise BadInput(f"this would {verb} all jobs that match, and there is nobody to ask: add --yes")
         return True
-    found = len(backend.jobs(where, limit=_MAX_COUNTED)["jobs"])
-    number = f"{found:,} or more jobs" if found == _MAX_COUNTED else how_many(found)
+    found = _count(backend, where, states)
     if not found:
         say("no job matches")
         return False
-    return click.confirm(f"{verb} {number}?", err=True)
+    return click.confirm(f"{verb} {how_many(found)}?", err=True)
+
+
+def _count(backend: Backend, where: Filter, states: Sequence[str]) -> int:
+    from jobq.model.job import JobState
+
+    if where.state or not states:
+        return backend.count(where)
+    return sum(backend.count(replace(where, state=JobState(state))) for state in states)
 
 
 def report(backend: Backend, done: Document, said: str, form: str) -> None:

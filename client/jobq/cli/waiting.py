@@ -71,6 +71,7 @@ def how_it_ended(job: Document) -> str:
 def _ended_badly(backend: Backend, target: Target, standing: Standing) -> list[Document]:
     from jobq.core.listing import Filter
     from jobq.model.job import JobState
+    from jobq.reading import Pages
 
     if target.ids:
         jobs = [backend.job(job_id) for job_id in target.ids[:_MAX_SHOWN]]
@@ -78,5 +79,4 @@ def _ended_badly(backend: Backend, target: Target, standing: Standing) -> list[D
     if not standing.failed:
         return []
     where = Filter(tag=target.tag, batch=target.batch, state=JobState.FAILED)
-    jobs = backend.jobs(where, limit=_MAX_SHOWN)["jobs"]
-    return list(jobs)
+    return list(Pages(backend, where, _MAX_SHOWN))

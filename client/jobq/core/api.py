@@ -5,12 +5,13 @@ Every method raises what `jobq.errors` names: NotFound, IllegalTransition, BadIn
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jobq.core import backlog, checkout, erase, files, logs, operate, pause, realm_settings, status, workers
+from jobq.core.bulk import Act, Selection, change_each
 from jobq.core.documents import (
     Document,
     checked_out_document,
@@ -21,7 +22,7 @@ from jobq.core.documents import (
     tally_document,
     worker_document,
 )
-from jobq.core.listing import Filter, each_job, list_jobs
+from jobq.core.listing import Filter, count_jobs, list_jobs
 from jobq.core.outbox import PATIENCE
 from jobq.core.payload import result_of, with_payload
 from jobq.core.ports import NO_DELAY
@@ -29,30 +30,17 @@ from jobq.core.push import Push
 from jobq.core.realm import EVERY_LANE, Realm
 from jobq.core.rows import REALMS
 from jobq.core.sweep import repair_orphans, sweep
-from jobq.core.together import together
-from jobq.errors import BadInput, IllegalTransition, NotFound
-from jobq.model.job import IfExists, Job, JobState, Json, NewJob
+from jobq.errors import BadInput
+from jobq.model.job import IfExists, JobState, Json, NewJob
 
 __all__ = ["Filter", "RealmApi", "Selection", "list_realms"]
-
-AT_ONCE = 64
-"""Jobs changed at the same time by a bulk command; their commits go out together, shard by shard."""
-
-MAX_REFUSED = 100
-"""Refusals that a bulk answer lists."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The jobs a command is about: ids, or all that match a filter. Never neither."""
-
-    ids: tuple[str, ...] = ()
-    where: Filter | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RealmApi:
     realm: Realm
+    seconds: float | None = None
+    """About so long a command for all that match a filter works before it answers where to go on; None: to its end."""
 
     async def push(
         self,
@@ -166,6 +154,11 @@ class RealmApi:
         told = await workers.progress_of_all(self.realm, page.jobs)
         return {"jobs": [job_document(job, told.get(job.id)) for job in page.jobs], "next": page.next or None}
 
+    async def count(self, where: Filter, *, after: str = "") -> Document:
+        """`count` of those that match in a bounded number of rows, `next` (pass as `after`, and add up; else null)."""
+        count, last = await count_jobs(self.realm, where, after=after)
+        return {"count": count, "next": last or None}
+
     async def log(self, job_id: str, *, attempt: int | None = None, start: int = 0) -> bytes:
         return await logs.read_log(self.realm, await self.realm.read(job_id), attempt=attempt, start=start)
 
@@ -178,18 +171,18 @@ class RealmApi:
         return {"workers": [worker_document(worker) for worker in await workers.live_workers(self.realm)]}
 
     async def cancel(self, selection: Selection, *, message: str = "") -> Document:
-        """`matched, changed, refused` (at most MAX_REFUSED of `id, error`)."""
-        chosen = self._narrowed(selection, JobState.QUEUED, JobState.RUNNING)
-        return await self._each(chosen, lambda job_id: operate.cancel(self.realm, job_id, message=message))
+        """`matched, changed, refused, next`, as for all commands for many jobs: see `jobq.core.bulk`."""
+        states = JobState.QUEUED, JobState.RUNNING
+        return await self._each(selection, states, lambda job_id: operate.cancel(self.realm, job_id, message=message))
 
     async def retry(self, selection: Selection) -> Document:
-        chosen = self._narrowed(selection, JobState.FAILED, JobState.CANCELLED)
-        return await self._each(chosen, lambda job_id: operate.retry(self.realm, job_id))
+        states = JobState.FAILED, JobState.CANCELLED
+        return await self._each(selection, states, lambda job_id: operate.retry(self.realm, job_id))
 
     async def preempt(self, selection: Selection) -> Document:
-        """Running jobs go back to the queue, as if their machines went."""
-        chosen = self._narrowed(selection, JobState.RUNNING)
-        return await self._each(chosen, lambda job_id: operate.preempt(self.realm, job_id))
+        """Running jobs go back to the queue, as if their machines went. A filter is about what workers hold."""
+        chosen = selection.with_default(state=JobState.RUNNING)
+        return await self._each(chosen, [JobState.RUNNING], lambda job_id: operate.preempt(self.realm, job_id))
 
     async def preempt_worker(self, worker: str) -> Document:
         """`worker`, which was asked to behave as if its machine went."""
@@ -210,22 +203,22 @@ class RealmApi:
         return {"realm": self.realm.name, "paused": await pause.resume(self.realm, lane or EVERY_LANE)}
 
     async def remove(self, selection: Selection) -> Document:
-        return await self._each(self._narrowed(selection), lambda job_id: operate.remove(self.realm, job_id))
+        return await self._each(selection, (), lambda job_id: operate.remove(self.realm, job_id))
 
     async def move(self, selection: Selection, *, source: str, target: str) -> Document:
-        """From one lane to another, what is queued: `matched, changed, refused`. What is checked out stays.
+        """From one lane to another, what is queued. What is checked out stays.
 
         A filter without a lane is about the jobs that are in `source`.
         """
-        if selection.where is not None and not selection.where.lane:
-            selection = Selection(where=replace(selection.where, lane=source))
-        chosen = self._narrowed(selection, JobState.QUEUED)
-        return await self._each(chosen, lambda job_id: operate.move_lane(self.realm, job_id, source, target))
+        chosen = selection.with_default(lane=source)
+        return await self._each(
+            chosen, [JobState.QUEUED], lambda job_id: operate.move_lane(self.realm, job_id, source, target)
+        )
 
-    async def clear(self, lane: str) -> Document:
+    async def clear(self, lane: str, *, after: str = "") -> Document:
         """Take what is queued out of a lane: a job in no other lane is removed, the others keep their places there."""
-        chosen = Selection(where=Filter(lane=lane, state=JobState.QUEUED))
-        return await self._each(self._narrowed(chosen), lambda job_id: operate.leave_lane(self.realm, job_id, lane))
+        chosen = Selection(where=Filter(lane=lane), after=after)
+        return await self._each(chosen, [JobState.QUEUED], lambda job_id: operate.leave_lane(self.realm, job_id, lane))
 
     async def sweep(self, *, repair: bool = False) -> Document:
         """`outbox_rows, folded, dead_workers, dead_letters, repaired, files`.
@@ -244,46 +237,8 @@ class RealmApi:
             "files": forgotten,
         }
 
-    async def _narrowed(self, selection: Selection, *states: JobState) -> AsyncIterator[str]:
-        """The ids. Of a filter without a state, only jobs in one of `states`: a bulk command passes over the others."""
-        if selection.where is None:
-            if not selection.ids:
-                raise BadInput("say which jobs: ids, a tag, a batch or a state")
-            for job_id in dict.fromkeys(selection.ids):
-                yield job_id
-            return
-        wanted = states if selection.where.state is None and states else (selection.where.state,)
-        for state in wanted:
-            async for job in each_job(self.realm, replace(selection.where, state=state)):
-                yield job.id
-
-    async def _each(self, ids: AsyncIterator[str], act: Callable[[str], Awaitable[Job | None]]) -> Document:
-        matched = changed = 0
-        refused: list[Document] = []
-        waiting: list[str] = []
-
-        async def one(job_id: str) -> str:
-            try:
-                await act(job_id)
-            except (IllegalTransition, NotFound) as error:
-                return str(error)
-            return ""
-
-        async def flush() -> None:
-            nonlocal matched, changed
-            for job_id, error in zip(waiting, await together(map(one, waiting)), strict=True):
-                matched += 1
-                changed += not error
-                if error and len(refused) < MAX_REFUSED:
-                    refused.append({"id": job_id, "error": error})
-            waiting.clear()
-
-        async for job_id in ids:
-            waiting.append(job_id)
-            if len(waiting) == AT_ONCE:
-                await flush()
-        await flush()
-        return {"matched": matched, "changed": changed, "refused": refused}
+    async def _each(self, chosen: Selection, states: Sequence[JobState], act: Act) -> Document:
+        return await change_each(self.realm, chosen, states, act, seconds=self.seconds)
 
 
 async def check_out(

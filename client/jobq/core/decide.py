@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from jobq.core.ports import Delivery
-from jobq.model.job import Job, JobState, Outcome, Reason
+from jobq.model.attempts import remembered
+from jobq.model.job import Attempt, Job, JobState, Outcome, Reason
 from jobq.model.retry import is_among
 from jobq.model.ticket import Entry, Ticket
 
@@ -84,12 +85,14 @@ def claimed(
         return ended(lost, JobState.FAILED, Reason.LOST, why, now, claim_id)
     if verdict is Verdict.SPLIT:
         held["claim"] = ""
-        return job.moved_to(JobState.QUEUED, generation=job.generation + 1, worker="", **held)
+        past = lost_attempt(job, now)
+        return job.moved_to(JobState.QUEUED, generation=job.generation + 1, worker="", past=past, **held)
     tries = job.tried(Reason.LOST) if verdict is Verdict.TAKE_OVER else job.tries
     return job.moved_to(
         JobState.RUNNING,
         attempt=job.attempt + 1,
         tries=tries,
+        past=lost_attempt(job, now),
         worker=worker,
         started_at=now,
         due_at=None,
@@ -161,7 +164,14 @@ def after_attempt(job: Job, outcome: Outcome, *, now: datetime, spread: float) -
         return ended(told, JobState.FAILED, outcome.reason, outcome.message, now, job.claim)
     backoff = job.spec.limits.backoff
     delay = backoff.wait(told.failures, spread) if outcome.reason is not Reason.PREEMPTED else timedelta(0)
-    return requeued(told, reason=outcome.reason, message=outcome.message, due_at=now + delay if delay else None)
+    how = {"reason": outcome.reason, "message": outcome.message}
+    past = remembered(told, ended_at=now, **how)
+    return requeued(told, past=past, due_at=now + delay if delay else None, **how)
+
+
+def lost_attempt(job: Job, now: datetime) -> tuple[Attempt, ...]:
+    """What a job remembers that goes on although its worker is lost; of one that does not run, what it did before."""
+    return remembered(job, reason=Reason.LOST, ended_at=now) if job.state is JobState.RUNNING else job.past
 
 
 def given_back(job: Job, now: datetime) -> Job | None:

@@ -9,10 +9,12 @@ from jobq.core.checkout import CheckedOut
 from jobq.core.checkout_rows import is_checked_out
 from jobq.core.realm_settings import RealmSettings
 from jobq.core.status import RealmStatus
+from jobq.core.workers import CHECKOUT
+from jobq.model.attempts import attempts_of
 from jobq.model.counts import Tally, WorkerView
 from jobq.model.data import data_of
 from jobq.model.durations import to_iso
-from jobq.model.job import Job, Progress, Pushed
+from jobq.model.job import Attempt, Job, Progress, Pushed
 
 Document = dict[str, Any]
 
@@ -32,6 +34,7 @@ def job_document(job: Job, progress: Progress | None = None) -> Document:
         "message": job.message or None,
         "attempts": job.attempt,
         "tries": {reason.value: count for reason, count in job.tries.items()},
+        "attempt_list": [attempt_document(attempt) for attempt in attempts_of(job)],
         "num_retries": spec.limits.retries,
         "backoff": str(spec.limits.backoff),
         "retry_on": list(spec.limits.retry_on),
@@ -58,6 +61,19 @@ def job_document(job: Job, progress: Progress | None = None) -> Document:
         "output_tail": job.tail,
         "result": job.result,
         "is_result_in_blob": bool(job.result_blob),
+    }
+
+
+def attempt_document(attempt: Attempt) -> Document:
+    return {
+        "attempt": attempt.number,
+        "started_at": _time(attempt.started_at),
+        "ended_at": _time(attempt.ended_at),
+        "seconds": attempt.seconds or None,
+        "worker": "checkout" if attempt.worker.startswith(CHECKOUT) else attempt.worker or None,
+        "reason": attempt.reason.value if attempt.reason else None,
+        "exit_code": attempt.exit_code,
+        "message": attempt.message or None,
     }
 
 

@@ -19,6 +19,7 @@ from jobq.core.realm import Realm
 from jobq.core.transition import move
 from jobq.core.workers import EVERYTHING, tell
 from jobq.errors import Conflict, IllegalTransition, NotFound, ReplyLost
+from jobq.model.attempts import remembered
 from jobq.model.job import Job, JobState, Reason
 
 logger = logging.getLogger(__name__)
@@ -166,6 +167,7 @@ def queue_again(job: Job, now: datetime) -> Job:
         generation=job.generation + 1,
         push=job.push,
         attempt=job.attempt,
+        past=remembered(job),
         payload_blob=job.payload_blob,
         pushed_at=job.pushed_at,
     )

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from jobq.core.ports import Row, Value, Values
+from jobq.model.attempts import attempts_from_json, attempts_to_json
 from jobq.model.counts import Counts
 from jobq.model.durations import from_iso, to_iso
 from jobq.model.job import Job, JobState, Reason, Spec
@@ -99,6 +100,7 @@ def values_of(job: Job) -> dict[str, Value]:
         "push": job.push,
         "attempt": job.attempt,
         "tries": dumps({reason.value: count for reason, count in job.tries.items()}) if job.tries else "",
+        "past": attempts_to_json(job.past),
         "cancel": job.cancel_requested,
         "remove": job.remove_requested,
         "payload": "" if job.payload_blob else dumps(payload_to_json(spec)),
@@ -177,6 +179,7 @@ def job_of(row: Row) -> Job:
         push=str(get("push", "")),
         attempt=int(get("attempt", 0)),
         tries={Reason(reason): count for reason, count in (_json(get("tries")) or {}).items()},
+        past=attempts_from_json(_json(get("past")) or ()),
         cancel_requested=bool(get("cancel", False)),
         remove_requested=bool(get("remove", False)),
         payload_blob=str(get("payload_blob", "")),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobq.core.dead_letters import read_dead_letters
+from jobq.core.decide import lost_attempt
 from jobq.core.erase import erase, is_being_deleted
 from jobq.core.listing import Filter, each_job
 from jobq.core.operate import change
@@ -18,7 +19,7 @@ from jobq.core.outbox import PATIENCE, repair_all
 from jobq.core.ports import MAX_CHANGES, Change, Row, Value, create, delete, merge
 from jobq.core.realm import Realm, scan_all
 from jobq.core.rows import count_key, counts_of, partition, values_of_counts
-from jobq.core.workers import forget_dead, held_jobs
+from jobq.core.workers import forget_dead
 from jobq.errors import Conflict, NotFound, ReplyLost
 from jobq.model.counts import Counts
 from jobq.model.durations import from_iso, to_iso
@@ -86,13 +87,8 @@ async def repair_orphans(realm: Realm) -> int:
     """
     if await is_being_deleted(realm):
         return 0
-    held = await held_jobs(realm)
-    count = 0
-    for state in (JobState.QUEUED, JobState.RUNNING):
-        async for job in each_job(realm, Filter(state=state)):
-            if job.id not in held:
-                count += await _queue_orphan(realm, job)
-    return count
+    # What has not ended and no worker holds is what is listed as queued: in one pass, so that none slips through.
+    return sum([await _queue_orphan(realm, job) async for job in each_job(realm, Filter(state=JobState.QUEUED))])
 
 
 async def _queue_orphan(realm: Realm, seen: Job) -> bool:
@@ -102,6 +98,7 @@ async def _queue_orphan(realm: Realm, seen: Job) -> bool:
         return job.moved_to(
             JobState.QUEUED,
             generation=job.generation + 1,
+            past=lost_attempt(job, realm.now()),
             claim="",
             message_id="",
             delivery=0,

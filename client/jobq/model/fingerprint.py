@@ -6,9 +6,11 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from jobq.errors import BadInput
 from jobq.model.job import Job, JobState
 
 LINE_CHARS = 200
+KEY = re.compile(r"[0-9a-f]{12}")
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _VARYING = re.compile(
@@ -30,6 +32,13 @@ class Error:
     """12 hex digits."""
     line: str
     """For people, as `exit: CUDA out of memory. Tried to allocate # GiB`; at most LINE_CHARS characters."""
+
+
+def error_key(text: str) -> str:
+    """The key of an `Error`. Raises BadInput for what is none."""
+    if KEY.fullmatch(text):
+        return text
+    raise BadInput(f"{text[:40]!r} is not the fingerprint of an error: that is 12 hex digits")
 
 
 def error_of(job: Job) -> Error | None:

@@ -137,6 +137,22 @@ TAIL_CHARS = 4000
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One of a job's, as it is remembered or as the job tells of it; see `model.attempts`."""
+
+    number: int
+    started_at: datetime | None
+    ended_at: datetime | None
+    """None while it runs."""
+    seconds: float
+    """That it took; 0 where nobody could say."""
+    worker: str
+    reason: Reason | None
+    exit_code: int | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job's row, read. Every step back to queued raises `generation`; `claim` names the last claim."""
 
@@ -156,6 +172,8 @@ class Job:
     """Tries started."""
     tries: Mapping[Reason, int] = field(default_factory=dict)
     """Tries ended, by reason."""
+    past: tuple[Attempt, ...] = ()
+    """Attempts that ended while the job went on: the first and the last ones."""
     cancel_requested: bool = False
     remove_requested: bool = False
     payload_blob: str = ""

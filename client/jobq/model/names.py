@@ -121,6 +121,23 @@ def escape(text: str) -> str:
     return "".join(chr(b) if b in _SAFE else f"!{b:02x}" for b in text.encode())
 
 
+COUNT = "count"
+"""Below `jobs` in a URL, this is no job."""
+
+
+def job_segment(job: str) -> str:
+    """The id in a URL: as `escape`, and different from COUNT. `unescape_job` reads it."""
+    return _COUNT_ESCAPED if job == COUNT else escape(job)
+
+
+def unescape_job(text: str) -> str:
+    """Raises BadInput for what `job_segment` does not write; COUNT itself is taken as it is."""
+    return COUNT if text == _COUNT_ESCAPED else unescape(text)
+
+
+_COUNT_ESCAPED = "!63ount"
+
+
 def unescape(text: str) -> str:
     """Raises BadInput for what `escape` does not write."""
     try:

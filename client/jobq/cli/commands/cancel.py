@@ -26,6 +26,6 @@ def command(session: Session, /, message: str, output: str, **given: Any) -> Non
     selection = Wanted(**given).selection()
     with session.backend() as backend:
         where = selection.where
-        if where and not confirmed(backend, where, "cancel", yes=given["yes"], must_be_sure=False):
+        if where and not confirmed(backend, where, "cancel", yes=given["yes"], states=("queued", "running")):
             return
         report(backend, backend.cancel(selection, message=message), "cancelled {}", output)

@@ -22,6 +22,6 @@ def command(session: Session, lane: str, yes: bool, output: str) -> None:
       jobq clear 0 --yes
     """
     with session.backend() as backend:
-        where = make_filter(None, None, lane, "queued")
+        where = make_filter(lane=lane, state="queued")
         if confirmed(backend, where, "remove", yes=yes, must_be_sure=True):
             report(backend, backend.clear(lane), "removed {}", output)

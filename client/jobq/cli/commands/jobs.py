@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from jobq.cli.ages import age
@@ -22,23 +24,15 @@ COLUMNS = ("ID", "STATE", "REASON", "TRIES", "LANE", "TAGS", "PUSHED", "PROGRESS
 @option("--all", is_flag=True, help="All that match.")
 @output_option("table", "json", "jsonl", "ids")
 @click.pass_obj
-def command(
-    session: Session,
-    tag: str | None,
-    batch: str | None,
-    lane: str | None,
-    state: str | None,
-    limit: int,
-    all: bool,
-    output: str,
-) -> None:
+def command(session: Session, /, limit: int, all: bool, output: str, **given: Any) -> None:
     """List jobs, ordered by id.
 
     \b
-    Example:
+    Examples:
       jobq jobs --tag exp7 --state failed
+      jobq jobs --reason oom --text resnet
     """
-    where = make_filter(tag, batch, lane, state)
+    where = make_filter(**given)
     with session.backend() as backend:
         pages = Pages(backend, where, None if all else limit)
         if output == "jsonl":

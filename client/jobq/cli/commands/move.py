@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from jobq.cli.params import BATCH, JOB_ID, LANE, STATE, TAG, option, output_option, realm_option
-from jobq.cli.selecting import Wanted, confirmed, report
+from jobq.cli.selecting import Wanted, confirmed, detail_options, report
 from jobq.cli.session import Session
 
 
@@ -19,6 +19,7 @@ from jobq.cli.session import Session
 @option("--tag", type=TAG, help="Only jobs with this tag.")
 @option("--batch", type=BATCH, help="Only jobs of this push.")
 @option("--state", type=STATE, help="Only jobs in this state; others than queued ones are refused.")
+@detail_options
 @option("--all", is_flag=True, help="All queued jobs of the lane.")
 @option("-y", "--yes", is_flag=True, help="Do not ask.")
 @realm_option
@@ -39,6 +40,6 @@ def command(session: Session, /, source: str, target: str, output: str, **given:
         selection = replace(selection, where=replace(selection.where, lane=source))
     with session.backend() as backend:
         where = selection.where
-        if where and not confirmed(backend, where, "move", yes=given["yes"], must_be_sure=False):
+        if where and not confirmed(backend, where, "move", yes=given["yes"], states=("queued",)):
             return
         report(backend, backend.move(selection, source=source, target=target), f"moved {{}} to lane {target}", output)

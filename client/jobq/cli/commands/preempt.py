@@ -30,7 +30,7 @@ def command(session: Session, /, worker: str, output: str, **given: Any) -> None
     wanted = Wanted(**given)
     if worker:
         if wanted.ids or wanted.is_bulk:
-            raise click.UsageError("--worker goes without ids and without --tag, --batch, --lane, --state and --all")
+            raise click.UsageError("--worker goes without ids and without any other choice of jobs")
         with session.backend() as backend:
             done = backend.preempt_worker(worker)
             if output == "table":
@@ -41,6 +41,6 @@ def command(session: Session, /, worker: str, output: str, **given: Any) -> None
     selection = wanted.selection()
     with session.backend() as backend:
         where = selection.where
-        if where and not confirmed(backend, where, "preempt", yes=given["yes"], must_be_sure=False):
+        if where and not confirmed(backend, where, "preempt", yes=given["yes"], states=("running",)):
             return
         report(backend, backend.preempt(selection), "asked the workers of {}", output)

@@ -30,6 +30,6 @@ def command(session: Session, /, failed: bool, output: str, **given: Any) -> Non
     selection = Wanted(**given).selection()
     with session.backend() as backend:
         where = selection.where
-        if where and not confirmed(backend, where, "retry", yes=given["yes"], must_be_sure=False):
+        if where and not confirmed(backend, where, "retry", yes=given["yes"], states=("failed", "cancelled")):
             return
         report(backend, backend.retry(selection), "queued {} again", output)
