@@ -355,6 +355,7 @@ class Jobs(RuleBasedStateMachine):
     @invariant()
     def counts_equal_rows(self) -> None:
         jobs = self.run(assert_counts_equal_rows(self.world.realm))
+        self.run(self.ledger.check_ever(self.world.realm))
         assert {job_id for job_id, known in self.told.jobs.items() if known.must_exist} <= jobs.keys()
         for job in jobs.values():
             assert job.failures <= LIMITS.retries + 1
