@@ -13,6 +13,7 @@ from jobq.http_calls import Calls
 from jobq.model.durations import to_iso
 from jobq.model.job import IfExists, Json, NewJob
 from jobq.model.names import escape, realm_name
+from jobq.model.series import Range
 from jobq.model.wire import dumps, spec_to_json
 
 if TYPE_CHECKING:
@@ -151,6 +152,12 @@ class HttpBackend:
 
     def total(self) -> Document:
         return self._get("/total")
+
+    def summary(self) -> Document:
+        return self._get("/summary")
+
+    def history(self, back: Range = Range.HOUR) -> Document:
+        return self._get("/history", range=back.value)
 
     def tag_status(self, tag: str) -> Document:
         return self._get(f"/tags/{escape(tag)}")

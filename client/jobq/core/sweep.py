@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from jobq.core.dead_letters import read_dead_letters
 from jobq.core.erase import erase, is_being_deleted
+from jobq.core.history import record
 from jobq.core.listing import Filter, each_job
 from jobq.core.operate import change
 from jobq.core.outbox import PATIENCE, repair_all
@@ -19,7 +20,7 @@ from jobq.core.ports import MAX_CHANGES, Change, Row, Value, create, delete, mer
 from jobq.core.realm import Realm
 from jobq.core.rows import count_key, counts_of, label_of, named_since, partition, values_of_counts
 from jobq.core.together import together
-from jobq.core.workers import forget_dead, held_jobs
+from jobq.core.workers import forget_dead, held_jobs, worker_rows
 from jobq.errors import Conflict, NotFound, ReplyLost
 from jobq.model.counts import Counts
 from jobq.model.durations import from_iso, to_iso
@@ -44,6 +45,8 @@ class Swept:
     repaired: int = 0
     is_deleting: bool = False
     """There is more to remove of a realm that was deleted, or it is not time yet for all of it."""
+    has_moved: bool = field(default=False, compare=False)
+    """Its jobs or workers are not where the last sweep saw them."""
 
     @property
     def is_clean(self) -> bool:
@@ -59,9 +62,11 @@ async def sweep(realm: Realm, *, patience: timedelta = PATIENCE) -> Swept:
         return Swept(is_deleting=not await erase(realm))
     counters = await together(realm.shard_scans("count~"))
     folded = sum([await _fold_shard(realm, shard, rows) for shard, rows in enumerate(counters)])
-    gone, letters = await forget_dead(realm), await read_dead_letters(realm)
+    workers = await worker_rows(realm)
+    has_moved = await record(realm, counters, workers)
+    gone, letters = await forget_dead(realm, workers), await read_dead_letters(realm)
     rows = await repair_all(realm, patience=patience)
-    return Swept(outbox_rows=rows, folded=folded, dead_workers=gone, dead_letters=letters)
+    return Swept(outbox_rows=rows, folded=folded, dead_workers=gone, dead_letters=letters, has_moved=has_moved)
 
 
 async def sweep_if_due(realm: Realm, holder: str) -> Swept | None:
