@@ -355,7 +355,6 @@ class Jobs(RuleBasedStateMachine):
     @invariant()
     def counts_equal_rows(self) -> None:
         jobs = self.run(assert_counts_equal_rows(self.world.realm))
-        self.run(self.ledger.check_ever(self.world.realm))
         assert {job_id for job_id, known in self.told.jobs.items() if known.must_exist} <= jobs.keys()
         for job in jobs.values():
             assert job.failures <= LIMITS.retries + 1
@@ -371,6 +370,7 @@ class Jobs(RuleBasedStateMachine):
             self.count_expired()
             self.counts_equal_rows()
             jobs = self.run(assert_counts_equal_rows(self.world.realm))
+            self.run(self.ledger.check_ever(self.world.realm))
             assert all(job.state.is_final for job in jobs.values())
             assert self.run(outbox_rows(self.world.realm)) == 0
         finally:

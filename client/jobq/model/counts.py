@@ -27,6 +27,8 @@ class Ever:
     """Attempts that succeeded, by RUN_BOUNDS, without the zeros at the end."""
 
     def __add__(self, other: Ever) -> Ever:
+        if other is NEVER or self is NEVER:  # mostly
+            return self if other is NEVER else other
         runs = tuple(a + b for a, b in zip_longest(self.runs, other.runs, fillvalue=0))
         return Ever(self.failed + other.failed, self.preempted + other.preempted, self.lost + other.lost, runs)
 

@@ -59,7 +59,7 @@ class Ring:
         """None where it says nothing more: of the same step as the last one, or of a realm in which all is quiet."""
         if readings and self.step_of(readings[-1].at) >= self.step_of(new.at):
             return None
-        recent = [old for old in readings if old is readings[-1] or old.at >= new.at - QUIET_AFTER]
+        recent = [old for old in readings if old.at >= readings[-1].at - QUIET_AFTER]
         if recent and not new.numbers.workers and all(old.numbers == new.numbers for old in recent):
             return None
         return [*readings, new][-self.size :]
