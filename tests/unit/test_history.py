@@ -14,6 +14,7 @@ from jobq.core.operate import remove, retry
 from jobq.core.ports import Change, Row, Stack
 from jobq.core.realm import CLOSED_FOR, Realm
 from jobq.core.rows import history_partition
+from jobq.core.summary import summary
 from jobq.core.sweep import FOLD_AFTER, sweep
 from jobq.core.together import together
 from jobq.core.workers import WorkerRow, worker_rows
@@ -57,6 +58,18 @@ async def test_what_ends_and_what_waits_is_written_down_by_each_sweep() -> None:
     assert await came(world, "preempted") == [0, 0, 2]
     assert await came(world, "waiting") == [7, 5, 5]
     assert await came(world, "workers") == [1, 2, 3]
+
+
+async def test_all_that_was_done_before_the_first_sweep_is_shown() -> None:
+    world = World()
+    await world.push(*(new_job(f"b-{n}") for n in range(6)))
+    await Worker(world, world.process(), always(OK)).work(limit=6)
+    world.clock.move(by=MINUTE)
+    await sweep(world.realm)
+
+    assert await came(world) == [6]
+    found = await summary(world.realm)
+    assert (found.per_minute["succeeded"], found.batches[0].pace.per_minute) == (6, 6)
 
 
 async def test_retry_and_removal_take_nothing_back_of_the_past() -> None:
@@ -129,7 +142,7 @@ async def test_quiet_realm_costs_a_read_and_one_that_was_never_used_nothing() ->
         world.clock.move(by=MINUTE)
         costs += await cost(world)
 
-    assert costs == {"table.scan": 7 * 60}
+    assert costs == {"table.scan": 7 * 60, "table.commit": 3}  # ten minutes, an hour and six hours had still to end
 
 
 async def test_each_range_has_its_steps_in_the_same_five_rows() -> None:
@@ -143,7 +156,7 @@ async def test_each_range_has_its_steps_in_the_same_five_rows() -> None:
             await record(world.realm, counted, workers)
 
     assert len(await world.stack.table.scan(history_partition(world.name), "")) == 5
-    assert [len((await history(world.realm, back)).points) for back in Range] == [24, 25, 43, 42, 22]
+    assert [len((await history(world.realm, back)).points) for back in Range] == [24, 25, 43, 43, 23]
 
 
 async def test_deleted_realm_takes_its_history_along() -> None:
@@ -153,7 +166,7 @@ async def test_deleted_realm_takes_its_history_along() -> None:
         await Worker(world, world.process(), always(OK)).work(limit=1)
         await sweep(world.realm)
         world.clock.move(by=MINUTE)
-    assert await came(world) == [1, 1]
+    assert await came(world) == [2, 1]
 
     await delete_realm(world.realm)
     world.clock.move(by=CLOSED_FOR)

@@ -69,13 +69,14 @@ def test_moments_are_kept_ever_fewer_the_longer_ago() -> None:
 
     ages = [(START + 299 * MINUTE - at) // MINUTE for at in latest.times]
     assert ages == [74, 59, 44, 29, 14, 11, 8, 5, 4, 3, 2, 1, 0]
-    assert latest.samples_of("bx") == [Sample(START + (299 - age) * MINUTE, 299 - age) for age in ages]
+    moments = [0, *(299 - age for age in ages)]
+    assert latest.samples_of("bx") == [Sample(START + minute * MINUTE, minute) for minute in moments]
     assert latest.samples_of("r") == latest.samples_of("bx")
 
 
 def test_batch_that_came_later_has_fewer_moments_and_one_that_nobody_follows_none() -> None:
     first = look([[counter("bx", HALF)]], Latest(), START)
-    second = look([shard(counter("bx", HALF), counter("by", HALF))], first, START + MINUTE)
+    second = look([shard(counter("bx", HALF), counter("by", HALF, since=1))], first, START + MINUTE)
 
     assert [len(second.samples_of(label)) for label in ("bx", "by", "bz")] == [2, 1, 0]
 

@@ -253,7 +253,7 @@ async def test_rates_of_what_nobody_has_looked_at_lately_are_not_known() -> None
         await Worker(world, world.process(), always(OK)).work(limit=1)
         await sweep(world.realm)
         world.clock.move(by=MINUTE)
-    assert (await asked(world))["per_minute"] == {"succeeded": 1, "failed": 0, "preempted": 0}
+    assert (await asked(world))["per_minute"] == {"succeeded": 1.25, "failed": 0, "preempted": 0}
 
     world.clock.move(by=11 * MINUTE)
     await Worker(world, world.process(), always(OK)).work(limit=1)

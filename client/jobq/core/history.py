@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobq.core.counted import NOTHING, summed
+from jobq.core.counted import Counted, summed
 from jobq.core.latest import Latest, latest_of, look, values_of_latest
 from jobq.core.ports import Change, Row, Value, create, merge
 from jobq.core.realm import Realm, scan_all
@@ -22,6 +22,7 @@ from jobq.core.together import together
 from jobq.core.workers import is_live_worker, running_by_label
 from jobq.errors import Conflict, ReplyLost
 from jobq.model.counts import Counts, Tally
+from jobq.model.durations import from_iso
 from jobq.model.series import MINUTES, RANGES, RINGS, Numbers, Point, Range, Reading, of_list, points, to_list
 from jobq.model.wire import dumps
 
@@ -44,9 +45,11 @@ async def record(realm: Realm, counters: Sequence[Sequence[Row]], workers: Seque
         return False
     where = history_partition(realm.name)
     stored = {row.key: row for row in await scan_all(realm, where, "")}
-    new = _reading(realm.now(), summed(of_realm).get(REALM_LABEL, NOTHING).counts, workers)
+    own = summed(of_realm)[REALM_LABEL]
+    new = _reading(realm.now(), own.counts, workers)
     minutes = _readings(stored.get(MINUTES.name))
-    changes = _changes(stored, new, look(counters, latest_of(stored.get(LATEST)), new.at))
+    followed = look(counters, latest_of(stored.get(LATEST)), new.at)
+    changes = _changes(stored, _first(own), new, followed)
     if changes:
         try:
             await realm.stack.table.commit(where, changes)
@@ -77,11 +80,17 @@ def _reading(now: datetime, counts: Counts, workers: Sequence[Row]) -> Reading:
     return Reading(now, Numbers(ever.succeeded, ever.failed, ever.preempted, tally["queued"], tally["running"], live))
 
 
-def _changes(stored: dict[str, Row], new: Reading, followed: Latest) -> list[Change]:
+def _first(own: Counted) -> list[Reading]:
+    """What nobody has to look for: when the realm began there was nothing."""
+    return [Reading(from_iso(own.since), Numbers())] if own.since else []
+
+
+def _changes(stored: dict[str, Row], first: list[Reading], new: Reading, followed: Latest) -> list[Change]:
     changes = []
     for ring in RINGS:
-        readings = ring.with_one_more(_readings(stored.get(ring.name)), new)
-        if readings is not None:
+        old = _readings(stored.get(ring.name))
+        readings = ring.with_one_more(old or first, new) or first
+        if readings is not first or not old:
             changes.append(_written(stored, ring.name, {"readings": dumps([*map(to_list, readings)])}))
     if any(change.key == MINUTES.name for change in changes) or not followed.says_the_same(
         latest_of(stored.get(LATEST))

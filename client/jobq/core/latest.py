@@ -16,6 +16,7 @@ from jobq.core.counted import NOTHING, Counted, summed
 from jobq.core.ports import Row, Value
 from jobq.core.rows import REALM_LABEL, label_of, position_of
 from jobq.model.counts import Counts, Ever
+from jobq.model.durations import from_iso
 from jobq.model.job import Json
 from jobq.model.pace import Sample
 from jobq.model.series import START
@@ -63,9 +64,14 @@ class Latest:
         return [own for own in self.followed if own.label != REALM_LABEL]
 
     def samples_of(self, label: str) -> list[Sample]:
+        """The first one is that none had ended when the first was pushed; none for what is not followed."""
         own = next((own for own in self.followed if own.label == label), None)
-        pairs = zip(self.times, own.ended, strict=True) if own else ()
-        return [Sample(at, ended) for at, ended in pairs if ended is not None]
+        if own is None:
+            return []
+        pairs = zip(self.times, own.ended, strict=True)
+        seen = [Sample(at, ended) for at, ended in pairs if ended is not None]
+        begun = from_iso(own.since) if own.since else None
+        return [Sample(begun, 0), *seen] if begun and begun < seen[0].at else seen
 
     def says_the_same(self, other: Latest) -> bool:
         """But for the times."""
