@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobq.core.latest import MOST, SOON_ROWS, Followed, Latest, latest_of, look, values_of_latest
 from jobq.core.ports import Row
-from jobq.core.rows import count_key, named_since, values_of_counts
+from jobq.core.rows import count_key, named_since, tag_label, values_of_counts
 from jobq.model.counts import Counts, Ever
 from jobq.model.durations import to_iso
 from jobq.model.pace import Sample
@@ -110,6 +110,7 @@ def test_what_is_followed_is_read_back_and_fits_in_columns_at_its_largest() -> N
     large, name = Counts(*[10**9] * 4, ever=Ever(preempted=10**9)), "x" * 60
     rows = [counter(f"b{n:03}{name}", large, since=n) for n in range(MOST + 1)]
     rows += [counter(f"e{n:012}", large, name="\U0001f525" * 200) for n in range(MOST)]
+    rows += [counter(tag_label(tag), large, name=tag) for tag in (f"{n:02}" + "\U0001f525" * 49 for n in range(MOST))]
     latest = Latest()
     for minute in range(200):
         latest = look([shard(counter("r", large), *rows)], latest, START + minute * MINUTE)
@@ -118,5 +119,5 @@ def test_what_is_followed_is_read_back_and_fits_in_columns_at_its_largest() -> N
 
     assert latest_of(Row("latest", "e", values)) == latest
     assert max(len(value) for value in values.values() if isinstance(value, str)) < TEXT_COLUMN
-    assert len(latest.failures) > 5
+    assert (len(latest.batches), len(latest.failures) > 5, len(latest.tags) > 25) == (MOST, True, True)
     assert latest_of(None) == Latest()

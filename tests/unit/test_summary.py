@@ -263,6 +263,18 @@ async def test_rates_of_what_nobody_has_looked_at_lately_are_not_known() -> None
     assert (found["eta_seconds"], found["batches"][0]["per_minute"]) == (None, None)
 
 
+async def test_tag_with_jobs_left_beyond_the_page_is_shown_as_the_sweeper_saw_it() -> None:
+    world = World()
+    await world.push(new_job("b-1", tags=("zz",)))
+    await count(world, {f"ta{n:04}": f"a{n:04}" for n in range(1500)}, Counts(total=1, succeeded=1))
+    assert "zz" not in [own["tag"] for own in (await asked(world))["tags"]]
+
+    await sweep(world.realm)
+
+    found = await asked(world)
+    assert (found["tags"][-1]["tag"], found["tags"][-1]["queued"], found["more_tags"]) == ("zz", 1, True)
+
+
 async def test_failure_beyond_the_page_is_shown_as_the_sweeper_saw_it() -> None:
     world = World()
     await store(world, many_failures(30))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import accumulate
+from typing import Any, TypeVar
 
 from jobq.core.counted import NOTHING, Counted, summed
 from jobq.core.ports import Row, Value
@@ -22,10 +23,12 @@ from jobq.model.pace import Sample
 from jobq.model.series import START
 from jobq.model.wire import dumps
 
+T = TypeVar("T")
+
 MOST = 50
-"""Batches that are followed, and failures."""
-MOST_FAILURE_CHARS = 30_000
-"""Of the failures, as they are stored: a text column takes 32 Ki."""
+"""Batches that are followed, tags, and failures."""
+MOST_CHARS = 30_000
+"""Of the tags, or the failures, as they are stored: a text column takes 32 Ki."""
 SOON_ROWS = 800
 """Counter rows of batches in a shard that surely fit in a summary's page of 1,000, with those that come soon."""
 
@@ -58,6 +61,8 @@ class Latest:
     """The label from which on a summary counts batches itself; empty: from the first."""
     failures: tuple[tuple[str, str, int], ...] = ()
     """Fingerprint, line and number of jobs, most jobs first."""
+    tags: tuple[tuple[str, Counted], ...] = ()
+    """By label, in the order of batches."""
 
     @property
     def batches(self) -> list[Followed]:
@@ -76,12 +81,13 @@ class Latest:
     def says_the_same(self, other: Latest) -> bool:
         """But for the times."""
         mine, others = ([(own.label, own.counts) for own in latest.followed] for latest in (self, other))
-        return mine == others and (self.begin, self.failures) == (other.begin, other.failures)
+        rest, others_rest = ((one.begin, one.failures, one.tags) for one in (self, other))
+        return mine == others and rest == others_rest
 
 
-def newest_first(batches: Mapping[str, Counted]) -> list[str]:
+def newest_first(labels: Mapping[str, Counted]) -> list[str]:
     """Labels of those with any jobs; first the ones in which some have not ended."""
-    left = {label: own for label, own in batches.items() if own.is_left}
+    left = {label: own for label, own in labels.items() if own.is_left}
     return sorted(left, key=lambda label: (left[label].counts.remaining > 0, left[label].since, label), reverse=True)
 
 
@@ -94,7 +100,8 @@ def most_first(errors: Mapping[str, Counted]) -> list[tuple[str, str, int]]:
 def look(shards: Sequence[Sequence[Row]], before: Latest, now: datetime) -> Latest:
     """The counters of all shards now, after what was seen before."""
     counted = summed(row for rows in shards for row in rows)
-    batches = newest_first({label: own for label, own in counted.items() if label[0] == "b"})
+    kinds = {kind: {label: own for label, own in counted.items() if label[0] == kind} for kind in "bte"}
+    batches, tags = newest_first(kinds["b"]), newest_first(kinds["t"])
     chosen, times = batches[:MOST], (*before.times, now)
     kept = _kept(times, now)
 
@@ -111,7 +118,8 @@ def look(shards: Sequence[Sequence[Row]], before: Latest, now: datetime) -> Late
         followed=tuple(map(follow, (REALM_LABEL, *chosen))),
         has_more=len(batches) > MOST,
         begin=_begin(shards, [label for label in chosen if counted[label].counts.remaining > 0] or chosen[:1]),
-        failures=_that_fit(most_first({label: own for label, own in counted.items() if label[0] == "e"})[:MOST]),
+        failures=_that_fit(most_first(kinds["e"])[:MOST], lambda failure: [*failure]),
+        tags=_that_fit([(tag, _plain(counted[tag])) for tag in tags[:MOST]], _tag_to_list),
     )
 
 
@@ -122,6 +130,7 @@ def values_of_latest(latest: Latest) -> dict[str, Value]:
         "has_more": latest.has_more,
         "begin": latest.begin,
         "failures": dumps([list(failure) for failure in latest.failures]),
+        "tags": dumps([*map(_tag_to_list, latest.tags)]),
     }
 
 
@@ -135,6 +144,7 @@ def latest_of(row: Row | None) -> Latest:
         has_more=bool(values["has_more"]),
         begin=str(values["begin"]),
         failures=tuple((key, line, jobs) for key, line, jobs in json.loads(str(values["failures"]))),
+        tags=tuple((label, Counted(name, "", Counts(*net))) for label, name, *net in json.loads(str(values["tags"]))),
     )
 
 
@@ -164,14 +174,20 @@ def _begin(shards: Sequence[Sequence[Row]], wanted: Sequence[str]) -> str:
     return max(wanted, key=lambda label: (held_from(label), label), default="")
 
 
-def _that_fit(failures: Sequence[tuple[str, str, int]]) -> tuple[tuple[str, str, int], ...]:
-    size, fitting = 2, []
-    for failure in failures:
-        size += len(dumps(list(failure))) + 1
-        if size > MOST_FAILURE_CHARS:
-            break
-        fitting.append(failure)
-    return tuple(fitting)
+def _that_fit(items: Sequence[T], to_list: Callable[[T], list[Json]]) -> tuple[T, ...]:
+    """As many of the first ones as a column takes."""
+    sizes = accumulate(len(dumps(to_list(item))) + 1 for item in items)
+    return tuple(item for item, size in zip(items, sizes, strict=True) if size < MOST_CHARS)
+
+
+def _plain(own: Counted) -> Counted:
+    """Its name and net counts."""
+    return Counted(own.name, "", own.counts.net)
+
+
+def _tag_to_list(tag: tuple[str, Counted]) -> list[Json]:
+    label, own = tag
+    return [label, own.name, own.counts.total, own.counts.succeeded, own.counts.failed, own.counts.cancelled]
 
 
 def _to_list(own: Followed) -> list[Json]:

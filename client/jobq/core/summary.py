@@ -1,7 +1,7 @@
 """What a page that polls wants to know of a realm, at a constant number of reads: 28, however many jobs, batches, tags.
 
 The realm and its lanes are counted in full; of tags, errors and batches a page of each shard, and only labels whose
-rows are all in it. What the sweeper follows (see `jobq.core.latest`) stands in for the batches and errors beyond that.
+rows are all in it. What the sweeper follows (see `jobq.core.latest`) stands in for what is beyond that.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ async def summary(realm: Realm) -> Summary:
     return Summary(
         realm=tally,
         lanes={lane: lanes[lane] for lane in sorted(lanes, key=lane_order)},
-        tags=tallies_of(whole.counted, running, "t"),
+        tags=tallies_of(_tags(seen, whole), running, "t"),
         has_more_tags=bool(whole.end),
         batches=[
             BatchNow(
@@ -152,6 +152,11 @@ def _window(pages: Sequence[tuple[Sequence[Row], bool]], after: str = "") -> _Wi
     end = min((position_of(label_of(rows[-1].key)) for rows, is_cut in pages if is_cut), default="")
     counted = summed(row for rows, _ in pages for row in rows)
     return _Window({label: own for label, own in counted.items() if not end or position_of(label) < end}, after, end)
+
+
+def _tags(seen: Latest, window: _Window) -> Mapping[str, Counted]:
+    """By label; beyond the window those that the sweeper follows."""
+    return {label: own for label, own in seen.tags if not window.holds(label)} | window.counted
 
 
 def _batches(seen: Latest, window: _Window) -> tuple[dict[str, Counted], bool]:
