@@ -17,9 +17,11 @@ from jobq.core.meter import Meter, metered
 from jobq.core.operate import cancel, remove, retry
 from jobq.core.ports import MAX_CHANGES, create
 from jobq.core.rows import count_key, named_since, partition, values_of_counts
+from jobq.core.status import batch_status, tag_status
 from jobq.core.sweep import FOLD_AFTER, sweep
 from jobq.core.transition import join, move
 from jobq.core.workers import WorkerRow
+from jobq.errors import NotFound
 from jobq.model.counts import RUN_BOUNDS, Counts
 from jobq.model.fingerprint import error_of
 from jobq.model.job import Job, JobState, Limits, Outcome, Reason, Spec
@@ -172,6 +174,9 @@ async def test_what_has_happened_outlives_its_jobs_and_shows_no_batch_that_has_n
     assert (found["batches"], found["tags"], found["lanes"]) == ([], [], [])
     runs = dict(zip(found["durations"]["bounds"], found["durations"]["counts"], strict=False))
     assert runs == {**dict.fromkeys(RUN_BOUNDS, 0), 60: 1}
+    for missing in (batch_status(world.realm, "b"), tag_status(world.realm, "t")):
+        with pytest.raises(NotFound):
+            await missing
 
 
 async def test_only_whole_labels_are_shown_and_it_says_that_there_are_more(monkeypatch: pytest.MonkeyPatch) -> None:
