@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import replace
 
 import pytest
 
-from jobq.core.ports import ChangeKind
+from jobq.core.ports import MAX_CHANGES, ChangeKind
 from jobq.core.transition import join, move
 from jobq.model.counts import Counts, Ever
 from jobq.model.job import Job, JobState, Outcome, Reason, Spec
-from jobq.model.names import shard_of
+from jobq.model.names import MAX_LANES, MAX_TAGS, shard_of
 
 JOB = Job("b-1", "b", Spec(command="true", tags=("t", "ü/~"), lanes=("0", "x")), etag="e1")
 FAILED = replace(JOB, state=JobState.FAILED, reason=Reason.EXIT)
@@ -97,6 +98,18 @@ def test_what_has_happened_stays_when_the_job_is_tried_again_replaced_or_removed
 
     for after in (JOB, replace(JOB, tries=done.tries), None):
         assert {counts.ever for counts in move(done, after).counts.values()} == {Ever()}
+
+
+def test_each_step_of_a_job_with_all_tags_and_lanes_fits_in_a_transaction() -> None:
+    spec = Spec(command="true", tags=tuple(f"t{n}" for n in range(MAX_TAGS)), lanes=tuple(map(str, range(MAX_LANES))))
+    queued = Job("own", "b", spec)
+    failed = replace(queued, state=JobState.FAILED, reason=Reason.EXIT, tries={Reason.EXIT: 1, Reason.LOST: 1})
+    steps = [(None, queued), (queued, failed), (failed, queued), (queued, None), (failed, None)]
+    steps += [(queued, replace(queued, tries={Reason.PREEMPTED: 1})), (replace(failed, tail="x"), failed)]
+
+    sizes = [len(unit.changes) + len(unit.counts) for unit in itertools.starmap(move, steps)]
+
+    assert max(sizes) + 1 <= MAX_CHANGES  # with an outbox row
 
 
 def test_retry_takes_back_what_the_failure_wrote_and_counted() -> None:
