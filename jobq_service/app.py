@@ -6,7 +6,7 @@ import logging
 
 from fastapi import FastAPI
 
-from jobq_service import checkout, enqueue, health, manage, metrics, openapi, scale, status
+from jobq_service import checkout, enqueue, health, manage, metrics, openapi, scale, status, summary
 from jobq_service.problems import Failsafe, add_handlers
 from jobq_service.realms import Realms
 from jobq_service.request_times import RequestTimes, Timed
@@ -32,7 +32,7 @@ def create_app(realms: Realms, *, max_body_bytes: int = DEFAULT_BODY_BYTES) -> F
     app.state.max_body_bytes = max_body_bytes
     app.state.request_times = RequestTimes()
     # `status/metrics` before `status/{realm}`: the first route that fits is taken.
-    for family in (health, enqueue, metrics, scale, status, manage, checkout):
+    for family in (health, enqueue, metrics, scale, status, summary, manage, checkout):
         app.include_router(family.router)
     openapi.describe(app)
     add_handlers(app)

@@ -87,6 +87,75 @@ class RealmTotal(Counts):
     realm: str
 
 
+class LaneCounts(Counts):
+    lane: str
+
+
+class TagCounts(Counts):
+    tag: str
+
+
+class BatchCounts(Counts):
+    batch: str
+    preempted: int = Field(description="attempts that ended so")
+    pushed_at: str | None
+    per_minute: float | None = Field(description="jobs that ended, over the last ten minutes; null: not known")
+    eta_seconds: list[int] | None = Field(description="the soonest and the latest that all may have ended")
+
+
+class Failure(_Answered):
+    error: str = Field(description="12 hex digits that name how jobs failed")
+    line: str = Field(description="the reason, and the last line of output with `#` for what varies")
+    jobs: int = Field(description="failed ones, now")
+
+
+class Durations(_Answered):
+    bounds: list[int] = Field(description="seconds")
+    counts: list[int] = Field(description="runs that took up to each bound and over the one before; last, all longer")
+
+
+class Rates(_Answered):
+    succeeded: float | None
+    failed: float | None
+    preempted: float | None = Field(description="attempts")
+
+
+class Summary(_Answered):
+    """Nothing in it changes while nothing happens."""
+
+    realm: str
+    counts: Counts
+    workers: int = Field(description="live ones")
+    slots: int = Field(description="jobs that they can run at the same time")
+    paused: list[str] = Field(description="lanes, or `*` for the whole realm")
+    lanes: list[LaneCounts] = Field(description="lowest first")
+    tags: list[TagCounts] = Field(description="by name")
+    more_tags: bool
+    batches: list[BatchCounts] = Field(description="at most 50, newest first; those with jobs left before the others")
+    more_batches: bool
+    failures: list[Failure] = Field(description="at most 50, most jobs first")
+    more_failures: bool
+    durations: Durations = Field(description="of all runs that ever succeeded")
+    per_minute: Rates = Field(description="over the last ten minutes; null: not known")
+    eta_seconds: list[int] | None = Field(description="the soonest and the latest that all may have ended")
+
+
+class Point(_Answered):
+    at: str = Field(description="the end of the step")
+    succeeded: int = Field(description="in the step")
+    failed: int = Field(description="in the step")
+    preempted: int = Field(description="attempts, in the step")
+    waiting: int = Field(description="at its end")
+    running: int = Field(description="at its end")
+    workers: int = Field(description="at its end")
+
+
+class History(_Answered):
+    realm: str
+    step: int = Field(description="seconds")
+    points: list[Point] = Field(description="oldest first, at most 180; steps that nobody saw are left out")
+
+
 class Scale(_Answered):
     realm: str
     waiting: int = Field(description="jobs that wait in lanes that are not paused, delayed retries among them")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from jobq.errors import BadInput
 from jobq.model import address as addresses
 from jobq.model.job import IfExists, Json, NewJob
+from jobq.model.series import Range
 
 if TYPE_CHECKING:
     from jobq.core.api import Selection
@@ -92,6 +93,14 @@ class Backend(Protocol):
     def status(self) -> Document: ...
 
     def total(self) -> Document: ...
+
+    def summary(self) -> Document:
+        """The realm as a page that polls shows it, at a cost that does not grow with it."""
+        ...
+
+    def history(self, back: Range = Range.HOUR) -> Document:
+        """`step` (seconds) and `points`: what came in each step, and how it stood at its end."""
+        ...
 
     def tag_status(self, tag: str) -> Document: ...
 

@@ -22,6 +22,7 @@ from jobq.core.realm_settings import SettingsChange
 from jobq.model.address import Address, Backend
 from jobq.model.job import IfExists, Json, NewJob
 from jobq.model.names import realm_name
+from jobq.model.series import Range
 from jobq.settings import Settings
 
 T = TypeVar("T")
@@ -112,6 +113,12 @@ class DirectBackend:
 
     def total(self) -> Document:
         return self._ask(RealmApi.total)
+
+    def summary(self) -> Document:
+        return self._ask(RealmApi.summary)
+
+    def history(self, back: Range = Range.HOUR) -> Document:
+        return self._ask(lambda api: api.history(back))
 
     def tag_status(self, tag: str) -> Document:
         return self._ask(lambda api: api.tag_status(tag))

@@ -15,6 +15,7 @@ from jobq.http_calls import Calls
 from jobq.model.durations import to_iso
 from jobq.model.job import IfExists, Json, NewJob
 from jobq.model.names import COUNT, escape, job_segment, realm_name
+from jobq.model.series import Range
 from jobq.model.wire import dumps, spec_to_json
 
 if TYPE_CHECKING:
@@ -153,6 +154,12 @@ class HttpBackend:
 
     def total(self) -> Document:
         return self._get("/total")
+
+    def summary(self) -> Document:
+        return self._get("/summary")
+
+    def history(self, back: Range = Range.HOUR) -> Document:
+        return self._get("/history", range=back.value)
 
     def tag_status(self, tag: str) -> Document:
         return self._get(f"/tags/{escape(tag)}")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from jobq.core.ports import BlobStore, Change, Row, Stack, Table, TicketQueue
-from jobq.core.rows import job_of
-from jobq.model.job import Job, JobState
+from jobq.core.ports import BlobStore, Change, ChangeKind, Row, Stack, Table, TicketQueue
+from jobq.core.realm import Realm
+from jobq.core.rows import REALMS, job_of
+from jobq.model.job import Job, JobState, Reason
+from tests.proof.world import ever_of
 
 
 class Ledger:
@@ -23,6 +25,8 @@ class Ledger:
         self.accepted: Counter[tuple[str, str]] = Counter()
         self.runs: Counter[str] = Counter()
         """Claims by job."""
+        self.ever: Counter[str] = Counter()
+        """What has happened, in the words of `Ever`."""
 
     def queue(self, name: str) -> TicketQueue:
         return self._stack.queue(name)
@@ -30,7 +34,14 @@ class Ledger:
     async def close(self) -> None:
         await self._stack.close()
 
+    async def check_ever(self, realm: Realm) -> None:
+        """The counters that only go up say what has happened, once, whatever was killed, lost, folded or removed."""
+        ever = await ever_of(realm)
+        counted = {"failed": ever.failed, "preempted": ever.preempted, "lost": ever.lost, "succeeded": ever.succeeded}
+        assert {name: count for name, count in counted.items() if count} == dict(self.ever)
+
     def note(self, before: Job | None, after: Job | None) -> None:
+        self._note_ever(before, after)
         if before is None:
             assert after is None or after.state is not JobState.RUNNING, "a job was created running"
             return
@@ -43,6 +54,17 @@ class Ledger:
         if before.state is JobState.RUNNING and (after is None or after.state is not JobState.RUNNING):
             self.accepted[before.id, before.claim] += 1
             assert self.accepted[before.id, before.claim] == 1, f"two ends of claim {before.claim} were accepted"
+
+    def _note_ever(self, before: Job | None, after: Job | None) -> None:
+        if after is None:
+            return
+        old = before.state if before else None
+        for state in (JobState.SUCCEEDED, JobState.FAILED):
+            if after.state is state and old is not state:
+                self.ever[state.value] += 1
+        for reason in (Reason.PREEMPTED, Reason.LOST):
+            if before and after.tries.get(reason, 0) > before.tries.get(reason, 0):
+                self.ever[reason.value] += 1
 
 
 def _check_step(before: Job, after: Job) -> None:
@@ -66,6 +88,8 @@ class _LedgerTable:
         keys = [change.key for change in changes if change.key.startswith("job~")]
         before = [await self._job(partition, key) for key in keys]
         etags = await self._table.commit(partition, changes)
+        if partition == REALMS and any(change.kind is ChangeKind.DELETE for change in changes):
+            self._ledger.ever.clear()  # the realm is gone, and begins anew under its name
         for key, job in zip(keys, before, strict=True):
             self._ledger.note(job, await self._job(partition, key))
         return etags

@@ -44,6 +44,7 @@ async def test_repeated_push_completes_a_broken_one_without_a_sweeper(kind: type
         healthy = await go_on(scenario.world, sweeps=False)
         assert healthy.started == {job.id: 1 for job in kind.jobs}
         jobs = await assert_counts_equal_rows(scenario.world.realm)
+        await scenario.ledger.check_ever(scenario.world.realm)
         assert {job.state for job in jobs.values()} == {JobState.SUCCEEDED}
         if not stack.has_failed:
             return
@@ -60,6 +61,7 @@ async def breaks_at(scenario: Scenario, fault: Fault, at: int) -> bool:
         healthy = await go_on(scenario.world, lanes=scenario.lanes)
 
         jobs = await assert_counts_equal_rows(scenario.world.realm)
+        await scenario.ledger.check_ever(scenario.world.realm)
         assert all(job.state.is_final for job in jobs.values())
         assert await outbox_rows(scenario.world.realm) == 0
         scenario.verify(jobs, healthy)

@@ -370,6 +370,7 @@ class Jobs(RuleBasedStateMachine):
             self.count_expired()
             self.counts_equal_rows()
             jobs = self.run(assert_counts_equal_rows(self.world.realm))
+            self.run(self.ledger.check_ever(self.world.realm))
             assert all(job.state.is_final for job in jobs.values())
             assert self.run(outbox_rows(self.world.realm)) == 0
         finally:

@@ -13,7 +13,8 @@ from jobq.core.ports import Stack, TicketQueue
 from jobq.core.push import Push
 from jobq.core.realm import Realm, scan_all
 from jobq.core.rows import counts_of, job_of, partition
-from jobq.model.counts import Counts, counts_moved
+from jobq.model.counts import Counts, Ever, counts_moved
+from jobq.model.fingerprint import error_of
 from jobq.model.job import DEFAULT_LIMITS, IfExists, Job, JobState, Limits, NewJob, Pushed, Spec
 from jobq.model.names import SHARDS, key_part
 
@@ -104,11 +105,18 @@ async def assert_counts_equal_rows(realm: Realm) -> dict[str, Job]:
             if row.key.startswith("count~"):
                 label = row.key.split("~")[1]
                 counted[label] = counted.get(label, Counts()) + counts_of(row)
-        assert {label: counts for label, counts in counted.items() if counts != Counts()} == _expected_counts(own)
+        net = {label: counts.net for label, counts in counted.items() if counts.net != Counts()}
+        assert net == _expected_counts(own)
         found = {row.key for row in rows if row.key.startswith(("tag~", "failed~"))}
         assert found == _expected_index(own)
         jobs |= own
     return jobs
+
+
+async def ever_of(realm: Realm) -> Ever:
+    """What the realm's counters say has happened in it."""
+    shards = [await scan_all(realm, partition(realm.name, shard), "count~r~") for shard in range(SHARDS)]
+    return sum((counts_of(row).ever for rows in shards for row in rows), Ever())
 
 
 async def outbox_rows(realm: Realm) -> int:
@@ -118,7 +126,9 @@ async def outbox_rows(realm: Realm) -> int:
 
 def _labels(job: Job) -> list[str]:
     tags = ["t" + key_part(tag) for tag in job.spec.tags]
-    return ["r", "b" + key_part(job.batch), *tags, *("l" + lane for lane in job.spec.lanes)]
+    error = error_of(job)
+    errors = ["e" + error.key] if error else []
+    return ["r", "b" + key_part(job.batch), *tags, *("l" + lane for lane in job.spec.lanes), *errors]
 
 
 def _expected_counts(jobs: dict[str, Job]) -> dict[str, Counts]:

@@ -149,6 +149,8 @@ async def test_documented_routes_are_those_there_are(service: ControlPlane) -> N
         ("GET", "/api/status"),
         ("GET", "/api/status/{realm}"),
         ("GET", "/api/status/{realm}/total"),
+        ("GET", "/api/status/{realm}/summary"),
+        ("GET", "/api/status/{realm}/history"),
         ("GET", "/api/status/{realm}/settings"),
         ("GET", "/api/status/{realm}/tags/{tag}"),
         ("GET", "/api/status/{realm}/batches/{batch}"),

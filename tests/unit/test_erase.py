@@ -40,7 +40,9 @@ async def full_realm(world: World) -> None:
 
 
 async def rows_of(realm: Realm) -> list[str]:
-    places = [f"{realm.name}~{n}" for n in range(8)] + [f"{realm.name}~workers", f"{realm.name}~sweep"]
+    places = [f"{realm.name}~{n}" for n in range(8)] + [
+        f"{realm.name}~{what}" for what in ("workers", "history", "sweep")
+    ]
     return [row.key for place in places for row in await realm.stack.table.scan(place, "")]
 
 

@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 
+from jobq.core.operate import retry
 from jobq.core.outbox import PATIENCE, repair, repair_all
 from jobq.core.ports import NO_DELAY
 from jobq.core.status import batch_status, is_anything_queued, realm_status, tag_status
 from jobq.core.sweep import FOLD_AFTER, INTERVAL, repair_orphans, sweep, sweep_if_due
 from jobq.core.workers import FORGET_AFTER, WorkerRow, worker_rows
 from jobq.errors import NotFound
+from jobq.model.fingerprint import error_of
 from jobq.model.job import JobState, Limits
 from jobq.model.names import shard_of
 from tests.proof.actors import FAILED, OK, Worker, always, go_on
@@ -133,6 +135,23 @@ async def test_fold_adds_up_old_counters_and_a_live_writer_goes_on() -> None:
     await sweep(world.process())
     await assert_counts_equal_rows(first)
     assert (await tag_status(first, "t")).counts.total == 80
+
+
+async def test_folded_row_goes_when_nothing_is_left_in_it() -> None:
+    """Of each way to fail there is one, so they would be ever more."""
+    world = World()
+    await world.push(new_job("b-1"))
+    await Worker(world, world.process(), always(FAILED)).work()
+    error = error_of(await world.job("b-1"))
+    assert error is not None
+    for again in (0, 1):
+        world.clock.move(by=FOLD_AFTER * 2)
+        await sweep(world.process())
+        assert await counter_rows(world, f"e{error.key}") == 1 - again
+        if not again:
+            await retry(world.process(), "b-1")
+
+    await assert_counts_equal_rows(world.realm)
 
 
 async def test_young_counters_are_not_folded() -> None:

@@ -10,15 +10,30 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jobq.core import backlog, checkout, erase, files, logs, operate, pause, realm_settings, status, workers
+from jobq.core import (
+    backlog,
+    checkout,
+    erase,
+    files,
+    history,
+    logs,
+    operate,
+    pause,
+    realm_settings,
+    status,
+    summary,
+    workers,
+)
 from jobq.core.bulk import Act, Selection, change_each
 from jobq.core.documents import (
     Document,
     checked_out_document,
+    history_document,
     job_document,
     pushed_document,
     settings_document,
     status_document,
+    summary_document,
     tally_document,
     worker_document,
 )
@@ -32,6 +47,7 @@ from jobq.core.rows import REALMS
 from jobq.core.sweep import repair_orphans, sweep
 from jobq.errors import BadInput
 from jobq.model.job import IfExists, JobState, Json, NewJob
+from jobq.model.series import Range
 
 __all__ = ["Filter", "RealmApi", "Selection", "list_realms"]
 
@@ -129,6 +145,14 @@ class RealmApi:
     async def status(self) -> Document:
         """`realm`, the six counts, `workers`; and the six counts by lane, tag and batch."""
         return status_document(self.realm.name, await status.realm_status(self.realm))
+
+    async def summary(self) -> Document:
+        """The realm as a page that polls shows it, at a constant number of reads. See `jobq.core.summary`."""
+        return summary_document(self.realm.name, await summary.summary(self.realm))
+
+    async def history(self, back: Range = Range.HOUR) -> Document:
+        """`step` (seconds) and `points`: what came in each step, and how it stood at its end."""
+        return history_document(self.realm.name, await history.history(self.realm, back))
 
     async def tag_status(self, tag: str) -> Document:
         return {"tag": tag, **tally_document(await status.tag_status(self.realm, tag))}

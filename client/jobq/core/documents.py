@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any
 
 from jobq.core.checkout import CheckedOut
 from jobq.core.checkout_rows import is_checked_out
+from jobq.core.history import History
 from jobq.core.realm_settings import RealmSettings
 from jobq.core.status import RealmStatus
+from jobq.core.summary import Summary
 from jobq.core.workers import CHECKOUT
 from jobq.model.attempts import attempts_of
-from jobq.model.counts import Tally, WorkerView
+from jobq.model.counts import RUN_BOUNDS, Tally, WorkerView
 from jobq.model.data import data_of
 from jobq.model.durations import to_iso
 from jobq.model.job import Attempt, Job, Progress, Pushed
@@ -97,6 +100,49 @@ def status_document(realm: str, status: RealmStatus) -> Document:
     }
 
 
+def summary_document(realm: str, found: Summary) -> Document:
+    """Rates are per minute, to three digits; `eta_seconds` the soonest and the latest, in whole seconds."""
+    runs = found.realm.counts.ever.runs
+    return {
+        "realm": realm,
+        "counts": tally_document(found.realm),
+        "workers": found.workers,
+        "slots": found.slots,
+        "paused": list(found.paused),
+        "lanes": [{"lane": lane, **tally_document(tally)} for lane, tally in found.lanes.items()],
+        "tags": [{"tag": tag, **tally_document(tally)} for tag, tally in found.tags.items()],
+        "more_tags": found.has_more_tags,
+        "batches": [
+            {
+                "batch": batch.name,
+                **tally_document(batch.tally),
+                "preempted": batch.tally.counts.ever.preempted,
+                "pushed_at": batch.since or None,
+                "per_minute": _rate(batch.pace.per_minute),
+                "eta_seconds": _span(batch.pace.eta),
+            }
+            for batch in found.batches
+        ],
+        "more_batches": found.has_more_batches,
+        "failures": [{"error": key, "line": line, "jobs": jobs} for key, line, jobs in found.failures],
+        "more_failures": found.has_more_failures,
+        "durations": {
+            "bounds": list(RUN_BOUNDS),
+            "counts": [*runs, *(0,) * (len(RUN_BOUNDS) + 1 - len(runs))],
+        },
+        "per_minute": {name: _rate(found) for name, found in found.per_minute.items()},
+        "eta_seconds": _span(found.eta),
+    }
+
+
+def history_document(realm: str, found: History) -> Document:
+    return {
+        "realm": realm,
+        "step": found.step_seconds,
+        "points": [{"at": to_iso(point.at), **asdict(point.numbers)} for point in found.points],
+    }
+
+
 def pushed_document(pushed: Pushed) -> Document:
     document: Document = {"id": pushed.id, "status": pushed.status.value, "state": pushed.state.value}
     return document | ({"error": pushed.error} if pushed.error else {})
@@ -152,6 +198,14 @@ def settings_document(realm: str, settings: RealmSettings) -> Document:
         "created_at": _time(settings.created_at),
         "deleting": settings.is_deleting,
     }
+
+
+def _rate(per_minute: float | None) -> float | None:
+    return None if per_minute is None else round(per_minute, 3)
+
+
+def _span(span: tuple[timedelta, timedelta] | None) -> list[int] | None:
+    return [round(end.total_seconds()) for end in span] if span else None
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from jobq.core.ports import MAX_CHANGES, Delivery, Row, TicketQueue, delete, merge
 from jobq.core.realm import CLOSED_FOR, Realm, closed_at, is_closed, lanes_in, scan_all
-from jobq.core.rows import REALMS, partition, workers_partition
+from jobq.core.rows import REALMS, history_partition, partition, workers_partition
 from jobq.core.together import together
 from jobq.core.workers import live_workers, tell
 from jobq.errors import Conflict, LeaseLost, NotAllowed, NotFound, RealmClosed, ReplyLost
@@ -122,7 +122,7 @@ async def _end(realm: Realm, row: Row) -> bool:
     age = realm.now() - closed_at(row)
     if age < CLOSED_FOR or (age < STOPPED_WITHIN and await _stop_jobs(realm)):
         return False
-    for place in (workers_partition(realm.name), f"{realm.name}~sweep"):
+    for place in (workers_partition(realm.name), history_partition(realm.name), f"{realm.name}~sweep"):
         await _delete_rows(realm, place, await scan_all(realm, place, ""))
     try:
         await realm.stack.table.commit(REALMS, [delete(realm.name, row.etag)])

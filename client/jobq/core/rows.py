@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from jobq.core.ports import Row, Value, Values
 from jobq.model.attempts import attempts_from_json, attempts_to_json
-from jobq.model.counts import Counts
+from jobq.model.counts import Counts, Ever
 from jobq.model.durations import from_iso, to_iso
+from jobq.model.fingerprint import error_of
 from jobq.model.job import Job, JobState, Reason, Spec
 from jobq.model.names import DEFAULT_LANE, key_part, shard_of
 from jobq.model.wire import dumps, env_from_json, limits_from_json, limits_to_json, payload_to_json
@@ -31,6 +33,10 @@ def partition_of(realm: str, job_id: str) -> str:
 
 def workers_partition(realm: str) -> str:
     return f"{realm}~workers"
+
+
+def history_partition(realm: str) -> str:
+    return f"{realm}~history"
 
 
 def job_key(job_id: str) -> str:
@@ -65,13 +71,28 @@ def lane_label(lane: str) -> str:
     return "l" + lane
 
 
+def error_label(key: str) -> str:
+    return "e" + key
+
+
+def label_of(counter_key: str) -> str:
+    return counter_key.split("~")[1]
+
+
+def position_of(label: str) -> str:
+    """What the keys of its counter rows begin with: labels are stored in the order of this."""
+    return f"count~{label}~"
+
+
 def named_labels(job: Job) -> dict[str, str]:
-    """Every label of the job, and what people call it."""
+    """Every label of the job, and what people call it. A failed one is counted under its error as well."""
+    error = error_of(job)
     return {
         REALM_LABEL: "",
         batch_label(job.batch): job.batch,
         **{tag_label(tag): tag for tag in job.spec.tags},
         **{lane_label(lane): lane for lane in job.spec.lanes},
+        **({error_label(error.key): error.line} if error else {}),
     }
 
 
@@ -128,20 +149,46 @@ def values_of(job: Job) -> dict[str, Value]:
 
 
 def values_of_counts(counts: Counts, at: datetime) -> dict[str, Value]:
-    """A counter row's columns, less its name: net totals, and when they last changed."""
+    """A counter row's columns, less its name and `since`: totals, and when they last changed.
+
+    Columns that only go up are left out while they are zero.
+    """
+    ever = counts.ever
+    rising: dict[str, Value] = {
+        "ever_failed": ever.failed,
+        "preempted": ever.preempted,
+        "lost": ever.lost,
+        "runs": ",".join(map(str, ever.runs)),
+    }
     return {
         "total": counts.total,
         "succeeded": counts.succeeded,
         "failed": counts.failed,
         "cancelled": counts.cancelled,
+        **{column: value for column, value in rising.items() if value},
         "at": to_iso(at),
     }
 
 
+def named_since(name: str, since: str) -> dict[str, Value]:
+    """What a new counter row has beside its totals: what people call the label, and since when it is counted."""
+    return {column: text for column, text in (("name", name), ("since", since)) if text}
+
+
 def counts_of(row: Row) -> Counts:
     """The totals in a counter row."""
-    get = row.values.get
-    return Counts(*(int(get(column, 0)) for column in ("total", "succeeded", "failed", "cancelled")))
+    number, runs = _numbers(row), str(row.values.get("runs", ""))
+    ever = Ever(
+        failed=number("ever_failed"),
+        preempted=number("preempted"),
+        lost=number("lost"),
+        runs=tuple(map(int, runs.split(","))) if runs else (),
+    )
+    return Counts(number("total"), number("succeeded"), number("failed"), number("cancelled"), ever)
+
+
+def _numbers(row: Row) -> Callable[[str], int]:
+    return lambda column: int(row.values.get(column, 0))
 
 
 def changed_values(before: Values, after: Values) -> dict[str, Value]:

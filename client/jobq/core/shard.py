@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from jobq.core.ports import MAX_CHANGES, MAX_COMMIT_BYTES, Change, Table, create, merge
-from jobq.core.rows import count_key, values_of_counts
+from jobq.core.rows import count_key, named_since, values_of_counts
 from jobq.core.transition import Unit
 from jobq.errors import Conflict, ReplyLost
 from jobq.model.counts import Counts
@@ -128,7 +128,7 @@ class ShardWriter:
         if known:
             return merge(key, values, known.etag)
         name = next(member.unit.names[label] for member in group if label in member.unit.names)
-        return create(key, values | ({"name": name} if name else {}))
+        return create(key, values | named_since(name, str(values["at"])))
 
     def _accept(self, group: list[_Member], counts: dict[str, Counts], etags: list[str]) -> None:
         for member in group:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from jobq.core.counted import NOTHING, Counted, summed
 from jobq.core.ports import Row
 from jobq.core.realm import Realm
-from jobq.core.rows import REALM_LABEL, batch_label, counts_of, lane_label, tag_label
+from jobq.core.rows import REALM_LABEL, batch_label, lane_label, tag_label
 from jobq.core.together import together
 from jobq.core.workers import is_live_worker, running_by_label, worker_rows
 from jobq.errors import NotFound
@@ -37,15 +38,14 @@ async def status_without_batches(realm: Realm) -> tuple[RealmStatus, list[Row]]:
     return await _status_of(realm, counted, workers), workers
 
 
-async def _status_of(realm: Realm, counted: dict[str, tuple[str, Counts]], workers: list[Row]) -> RealmStatus:
+async def _status_of(realm: Realm, counted: Mapping[str, Counted], workers: list[Row]) -> RealmStatus:
     running = running_by_label(workers, realm.now())
-    tallies = {label: (name, Tally(counts, running[label])) for label, (name, counts) in counted.items()}
-    lanes = _of_kind(tallies, "l")
+    lanes = tallies_of(counted, running, "l")
     return RealmStatus(
-        realm=tallies.get(REALM_LABEL, ("", Tally(Counts(), 0)))[1],
+        realm=Tally(counted.get(REALM_LABEL, NOTHING).counts, running[REALM_LABEL]),
         lanes={lane: lanes[lane] for lane in sorted(lanes, key=lane_order)},
-        tags=_of_kind(tallies, "t"),
-        batches=_of_kind(tallies, "b"),
+        tags=tallies_of(counted, running, "t"),
+        batches=tallies_of(counted, running, "b"),
         workers=sum(is_live_worker(row, realm.now()) for row in workers),
         paused=tuple(sorted((await realm.lanes_and_paused())[1])),
     )
@@ -71,34 +71,29 @@ async def is_anything_queued(realm: Realm, lanes: Iterable[str]) -> bool:
     counted, workers = await _counters(realm, "count~l")
     running = running_by_label(workers, realm.now())
     labels = [label for label in map(lane_label, lanes) if label in counted]
-    return any(Tally(counted[label][1], running[label]).queued for label in labels)
+    return any(Tally(counted[label].counts, running[label]).queued for label in labels)
 
 
 async def _one(realm: Realm, label: str, missing: str) -> Tally:
     tally = await _tally(realm, label)
-    if tally.counts == Counts():
+    if tally.counts.net == Counts():
         raise NotFound(missing)
     return tally
 
 
 async def _tally(realm: Realm, label: str) -> Tally:
     counted, workers = await _counters(realm, f"count~{label}~")
-    counts = counted[label][1] if label in counted else Counts()
-    return Tally(counts, running_by_label(workers, realm.now())[label])
+    return Tally(counted.get(label, NOTHING).counts, running_by_label(workers, realm.now())[label])
 
 
-async def _counters(realm: Realm, prefix: str, *, after: str = "") -> tuple[dict[str, tuple[str, Counts]], list[Row]]:
-    """Name and counts of each label under the prefix, summed over shards and writers; and the workers' rows."""
+def tallies_of(counted: Mapping[str, Counted], running: Mapping[str, int], kind: str) -> dict[str, Tally]:
+    """Labels of one kind (the first letter) with at least one job, by their names."""
+    left = {label: own for label, own in counted.items() if label[0] == kind and own.is_left}
+    tallies = {own.name: Tally(own.counts, running.get(label, 0)) for label, own in left.items()}
+    return {name: tallies[name] for name in sorted(tallies)}
+
+
+async def _counters(realm: Realm, prefix: str, *, after: str = "") -> tuple[dict[str, Counted], list[Row]]:
+    """Each label under the prefix, summed over shards and writers; and the workers' rows."""
     *shards, workers = await together([*realm.shard_scans(prefix, after=after), worker_rows(realm)])
-    summed: dict[str, tuple[str, Counts]] = {}
-    for row in (row for rows in shards for row in rows):
-        label = row.key.split("~")[1]
-        name, counts = summed.get(label, (str(row.values.get("name", "")), Counts()))
-        summed[label] = (name, counts + counts_of(row))
-    return summed, workers
-
-
-def _of_kind(tallies: dict[str, tuple[str, Tally]], kind: str) -> dict[str, Tally]:
-    """Labels of one kind with at least one job, by their names."""
-    named = {name: tally for label, (name, tally) in tallies.items() if label[0] == kind and tally.counts != Counts()}
-    return dict(sorted(named.items()))
+    return summed(row for rows in shards for row in rows), workers

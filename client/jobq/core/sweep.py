@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from jobq.core.dead_letters import read_dead_letters
 from jobq.core.decide import lost_attempt
 from jobq.core.erase import erase, is_being_deleted
+from jobq.core.history import record
 from jobq.core.listing import Filter, each_job
 from jobq.core.operate import change
 from jobq.core.outbox import PATIENCE, repair_all
 from jobq.core.ports import MAX_CHANGES, Change, Row, Value, create, delete, merge
-from jobq.core.realm import Realm, scan_all
-from jobq.core.rows import count_key, counts_of, partition, values_of_counts
-from jobq.core.workers import forget_dead
+from jobq.core.realm import Realm
+from jobq.core.rows import count_key, counts_of, label_of, named_since, partition, values_of_counts
+from jobq.core.together import together
+from jobq.core.workers import forget_dead, worker_rows
 from jobq.errors import Conflict, NotFound, ReplyLost
 from jobq.model.counts import Counts
 from jobq.model.durations import from_iso, to_iso
 from jobq.model.job import Job, JobState
-from jobq.model.names import SHARDS
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ class Swept:
     repaired: int = 0
     is_deleting: bool = False
     """There is more to remove of a realm that was deleted, or it is not time yet for all of it."""
+    has_moved: bool = field(default=False, compare=False)
+    """Its jobs or workers are not where the last sweep saw them."""
 
     @property
     def is_clean(self) -> bool:
@@ -58,10 +61,13 @@ async def sweep(realm: Realm, *, patience: timedelta = PATIENCE) -> Swept:
     """
     if await is_being_deleted(realm):
         return Swept(is_deleting=not await erase(realm))
-    folded = sum([await _fold_shard(realm, shard) for shard in range(SHARDS)])
-    gone, letters = await forget_dead(realm), await read_dead_letters(realm)
+    counters = await together(realm.shard_scans("count~"))
+    folded = sum([await _fold_shard(realm, shard, rows) for shard, rows in enumerate(counters)])
+    workers = await worker_rows(realm)
+    has_moved = await record(realm, counters, workers)
+    gone, letters = await forget_dead(realm, workers), await read_dead_letters(realm)
     rows = await repair_all(realm, patience=patience)
-    return Swept(outbox_rows=rows, folded=folded, dead_workers=gone, dead_letters=letters)
+    return Swept(outbox_rows=rows, folded=folded, dead_workers=gone, dead_letters=letters, has_moved=has_moved)
 
 
 async def sweep_if_due(realm: Realm, holder: str) -> Swept | None:
@@ -112,11 +118,11 @@ async def _queue_orphan(realm: Realm, seen: Job) -> bool:
         return False
 
 
-async def _fold_shard(realm: Realm, shard: int) -> int:
+async def _fold_shard(realm: Realm, shard: int, counters: list[Row]) -> int:
     """Add up counter rows that nobody has written for a while, label by label; how many went."""
     by_label: dict[str, list[Row]] = defaultdict(list)
-    for row in await scan_all(realm, partition(realm.name, shard), "count~"):
-        by_label[row.key.split("~")[1]].append(row)
+    for row in counters:
+        by_label[label_of(row.key)].append(row)
     folded = 0
     for label, rows in by_label.items():
         old = [row for row in rows if _is_old(row, realm.now())]
@@ -130,9 +136,13 @@ async def _fold(realm: Realm, shard: int, label: str, rows: list[Row], old: list
     base = next((row for row in rows if row.key == key), None)
     counts = sum(map(counts_of, old), counts_of(base) if base else Counts())
     name = next((str(row.values["name"]) for row in rows if row.values.get("name")), "")
-    values = values_of_counts(counts, realm.now())
+    since = min((str(row.values["since"]) for row in rows if row.values.get("since")), default="")
+    values = values_of_counts(counts, realm.now()) | named_since(name, since)
     changes: list[Change] = [delete(row.key, row.etag) for row in old]
-    changes.append(merge(key, values, base.etag) if base else create(key, values | ({"name": name} if name else {})))
+    if counts != Counts():
+        changes.append(merge(key, values, base.etag) if base else create(key, values))
+    elif base:  # nothing is left to say, as of an error whose jobs have all been tried again
+        changes.append(delete(key, base.etag))
     try:
         await realm.stack.table.commit(partition(realm.name, shard), changes)
     except (Conflict, ReplyLost) as error:

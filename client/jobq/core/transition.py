@@ -19,7 +19,7 @@ from jobq.core.rows import (
     named_labels,
     values_of,
 )
-from jobq.model.counts import Counts, counts_moved
+from jobq.model.counts import NEVER, Counts, counts_moved, happened
 from jobq.model.job import Job, JobState
 from jobq.model.names import key_part, shard_of
 
@@ -102,4 +102,7 @@ def _counts(before: Job | None, after: Job | None) -> dict[str, Counts]:
     ):
         for label in named_labels(job) if job else ():
             counts[label] = counts.get(label, Counts()) + delta
+    if after is not None and (ever := happened(before, after)) != NEVER:
+        for label in failed_labels(after):
+            counts[label] = counts.get(label, Counts()) + Counts(ever=ever)
     return {label: count for label, count in counts.items() if count != Counts()}

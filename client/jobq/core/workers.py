@@ -210,10 +210,10 @@ def is_live_worker(row: Row, now: datetime) -> bool:
     return is_believed(row, now) and not row.key.startswith(CHECKOUT)
 
 
-async def forget_dead(realm: Realm) -> int:
-    """Delete rows of workers that are long gone; how many."""
+async def forget_dead(realm: Realm, rows: Sequence[Row]) -> int:
+    """Delete those of the workers' rows whose workers are long gone; how many."""
     now, gone = realm.now(), 0
-    for row in await worker_rows(realm):
+    for row in rows:
         if believed_until(row) + FORGET_AFTER < now:
             try:
                 await realm.stack.table.commit(workers_partition(realm.name), [delete(row.key, row.etag)])

@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import zip_longest
 
-from jobq.model.job import JobState, Progress
+from jobq.model.job import Job, JobState, Progress, Reason
+
+RUN_BOUNDS = (1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10800, 36000, 86400)
+"""Seconds: the upper ends by which run times are counted; what took longer than the last one comes after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ever:
+    """What has happened under a label, whatever became of the jobs since then: these numbers only go up."""
+
+    failed: int = 0
+    """Jobs that came to their end as failed; one that is retried and fails again, twice."""
+    preempted: int = 0
+    """Attempts that ended so."""
+    lost: int = 0
+    runs: tuple[int, ...] = ()
+    """Attempts that succeeded, by RUN_BOUNDS, without the zeros at the end."""
+
+    def __add__(self, other: Ever) -> Ever:
+        if other is NEVER or self is NEVER:  # mostly
+            return self if other is NEVER else other
+        runs = tuple(a + b for a, b in zip_longest(self.runs, other.runs, fillvalue=0))
+        return Ever(self.failed + other.failed, self.preempted + other.preempted, self.lost + other.lost, runs)
+
+    @property
+    def succeeded(self) -> int:
+        return sum(self.runs)
+
+
+NEVER = Ever()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +48,7 @@ class Counts:
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
+    ever: Ever = NEVER
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -24,7 +56,13 @@ class Counts:
             self.succeeded + other.succeeded,
             self.failed + other.failed,
             self.cancelled + other.cancelled,
+            self.ever + other.ever,
         )
+
+    @property
+    def net(self) -> Counts:
+        """Without what has ever been. Nothing is left under a label whose net is `Counts()`."""
+        return replace(self, ever=NEVER)
 
     @property
     def ended(self) -> int:
@@ -51,6 +89,23 @@ def counts_moved(before: JobState | None, after: JobState | None) -> Counts:
     return Counts(
         new.total - old.total, new.succeeded - old.succeeded, new.failed - old.failed, new.cancelled - old.cancelled
     )
+
+
+def happened(before: Job | None, after: Job | None) -> Ever:
+    """What a transition adds to `Ever` under the job's labels. Of a job whose row goes, nothing."""
+    if before is None or after is None:
+        return Ever(failed=1) if after is not None and after.state is JobState.FAILED else NEVER
+    has_moved = before.state is not after.state
+    return Ever(
+        failed=int(has_moved and after.state is JobState.FAILED),
+        preempted=max(0, after.tries.get(Reason.PREEMPTED, 0) - before.tries.get(Reason.PREEMPTED, 0)),
+        lost=max(0, after.tries.get(Reason.LOST, 0) - before.tries.get(Reason.LOST, 0)),
+        runs=_run_of(after.seconds) if has_moved and after.state is JobState.SUCCEEDED else (),
+    )
+
+
+def _run_of(seconds: float) -> tuple[int, ...]:
+    return (0,) * bisect_left(RUN_BOUNDS, seconds) + (1,)
 
 
 @dataclass(frozen=True, slots=True)

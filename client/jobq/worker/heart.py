@@ -102,4 +102,5 @@ async def sweep_now_and_then(realm: Realm, worker: str) -> None:
         except JobqError as error:
             logger.warning("could not finish the sweep: %s", error)
             continue
-        wait = INTERVAL if swept and not swept.is_clean else min(LONGEST_SWEEP, wait * 2)
+        is_needed = swept is not None and (swept.has_moved or not swept.is_clean)
+        wait = INTERVAL if is_needed else min(LONGEST_SWEEP, wait * 2)
