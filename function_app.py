@@ -20,6 +20,7 @@ from jobq.adapters.scale_set import ScaleSet
 from jobq.connect import open_scale_set
 from jobq_service.app import create_app
 from jobq_service.problems import MEDIA_TYPE, unexpected
+from jobq_service.rate_limit import RateLimit
 from jobq_service.realms import Realms
 from jobq_service.scaling_tick import scale_fleet
 from jobq_service.settings import ScaleSettings, read_scale_settings, read_service_settings
@@ -84,7 +85,7 @@ def _control_plane() -> tuple[Realms, func.AsgiMiddleware]:
     """One for the life of the process, made at its first call: all calls share its event loop, and so its clients."""
     settings = read_service_settings()
     realms = Realms(settings.stack)
-    web = create_app(realms, max_body_bytes=settings.max_body_bytes)
+    web = create_app(realms, max_body_bytes=settings.max_body_bytes, rate_limit=RateLimit(settings.rate_limit))
     return realms, func.AsgiMiddleware(web)  # type: ignore[no-untyped-call]  # the library has no types here
 
 

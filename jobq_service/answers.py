@@ -1,4 +1,7 @@
-"""JSON answers: ASCII, never sniffed as something else, never part of another site's page, never kept by a cache."""
+"""JSON answers: ASCII, never sniffed as something else, never part of another site's page, never kept by a cache.
+
+What a caller may keep for itself, `conditional` says.
+"""
 
 from __future__ import annotations
 

@@ -7,13 +7,17 @@ import logging
 from fastapi import FastAPI
 
 from jobq_service import checkout, enqueue, health, manage, metrics, openapi, scale, status, summary
+from jobq_service.conditional import Conditional
 from jobq_service.problems import Failsafe, add_handlers
+from jobq_service.rate_limit import RateLimit, RateLimited
 from jobq_service.realms import Realms
 from jobq_service.request_times import RequestTimes, Timed
-from jobq_service.settings import DEFAULT_BODY_BYTES
+from jobq_service.settings import DEFAULT_BODY_BYTES, DEFAULT_RATE_LIMIT
 
 
-def create_app(realms: Realms, *, max_body_bytes: int = DEFAULT_BODY_BYTES) -> FastAPI:
+def create_app(
+    realms: Realms, *, max_body_bytes: int = DEFAULT_BODY_BYTES, rate_limit: RateLimit | None = None
+) -> FastAPI:
     """Answers under `/api` for all realms of a stack. The caller closes `realms`.
 
     It has no lifespan: Functions does not run one. It checks no keys: the host does, or `jobq_service.guard`.
@@ -36,6 +40,8 @@ def create_app(realms: Realms, *, max_body_bytes: int = DEFAULT_BODY_BYTES) -> F
         app.include_router(family.router)
     openapi.describe(app)
     add_handlers(app)
+    app.add_middleware(Conditional)
     app.add_middleware(Failsafe)
+    app.add_middleware(RateLimited, limit=rate_limit or RateLimit(DEFAULT_RATE_LIMIT))
     app.add_middleware(Timed, times=app.state.request_times)
     return app

@@ -105,7 +105,7 @@ async def extend(api: Api, job_id: JobId, request: Request) -> Response:
     "/{realm}/files/{name}",
     summary="A piece of a file, or a manifest",
     response_class=Response,
-    responses=_FILE | problems(404),
+    responses=_FILE | problems(404, 409),
 )
 async def get_file(api: Api, name: str) -> Response:
     try:

@@ -85,8 +85,8 @@ async def add(api: Api, job_id: JobId, request: Request) -> Response:
     "/{realm}/files",
     summary="Which files are not stored yet",
     response_model=MissingFiles,
-    responses=problems(400, 413, 415),
-    openapi_extra=body({JSON: AskedFiles}),
+    responses=problems(400, 409, 413, 415),
+    openapi_extra=body({JSON: AskedFiles}, required=False),
 )
 async def missing_files(api: Api, request: Request) -> Response:
     asked = await read_model(request, AskedFiles)
@@ -97,7 +97,7 @@ async def missing_files(api: Api, request: Request) -> Response:
     "/{realm}/files/{name}",
     summary="Store a piece of a file, or a manifest",
     response_model=StoredFile,
-    responses=problems(400, 413, 415),
+    responses=problems(400, 409, 413, 415),
     openapi_extra=BINARY,
 )
 async def put_file(api: Api, request: Request, name: str) -> Response:

@@ -175,7 +175,7 @@ async def clear(api: Api, lane: str, after: After = "") -> Response:
     "/{realm}/pause",
     summary="Have workers take nothing new from the realm, or from a lane of it",
     response_model=schemas.Paused,
-    responses=problems(404) | _BODY,
+    responses=problems(404, 409) | _BODY,
     openapi_extra=body({JSON: Pause}, required=False),
 )
 async def pause(api: Api, request: Request) -> Response:

@@ -12,7 +12,8 @@ from pydantic.json_schema import models_json_schema
 
 from jobq import __version__
 from jobq_service import asked, schemas
-from jobq_service.bodies import BYTES
+from jobq_service.bodies import BYTES, JSON
+from jobq_service.conditional import is_below
 from jobq_service.problems import MEDIA_TYPE
 
 URL = "/api/status/openapi.json"
@@ -39,6 +40,16 @@ _ASKED = (
     asked.Nack,
     asked.Extend,
 )
+_ESCAPED = {"pattern": "^([A-Za-z0-9_.-]|![0-9a-f]{2})+$", "maxLength": 600}
+_IN_PATHS: dict[str, dict[str, Any]] = {
+    "job": _ESCAPED,
+    "tag": _ESCAPED,
+    "worker": _ESCAPED,
+    "batch": asked.BATCH,
+    "lane": {"pattern": asked.LANE["pattern"]},
+    "name": {"pattern": "^20[0-9]{2}(0[1-9]|1[0-2])-[0-9a-f]{64}$"},
+}
+"""What path parameters look like, for who reads the document: the routes check them, and say in words what is wrong."""
 _KEY = {"type": "apiKey", "in": "header", "name": "x-functions-key"}
 
 
@@ -84,8 +95,13 @@ def _document(app: FastAPI) -> dict[str, Any]:
         components["schemas"].pop(unused, None)
     components["securitySchemes"] = {"key": _KEY}
     for path, operations in document["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
             _complete(operation, is_open=path == "/api/health")
+            for parameter in operation.get("parameters", []):
+                if parameter["in"] == "path":
+                    parameter["schema"] |= _IN_PATHS.get(parameter["name"], {})
+            if method == "get" and is_below(path) and JSON in operation["responses"]["200"]["content"]:
+                _describe_etag(operation)
     return document
 
 
@@ -95,10 +111,19 @@ def _complete(operation: dict[str, Any], *, is_open: bool) -> None:
     if is_open:
         return
     operation["security"] = [{"key": []}]
-    everywhere = problems(401, 403, 500, 503)
-    everywhere[503]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+    everywhere = problems(401, 403, 429, 500, 503)
+    for busy in (429, 503):
+        everywhere[busy]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
     for status, response in everywhere.items():
         responses.setdefault(str(status), response)
+
+
+def _describe_etag(operation: dict[str, Any]) -> None:
+    known = {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}, "description": "etags, or `*`"}
+    operation.setdefault("parameters", []).append(known)
+    etag = {"ETag": {"schema": {"type": "string"}, "description": "of the body, strong"}}
+    operation["responses"]["200"]["headers"] = etag
+    operation["responses"]["304"] = {"description": "If-None-Match has the answer's etag", "headers": etag}
 
 
 def _problem(description: str) -> dict[str, Any]:

@@ -126,12 +126,14 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         detail = "there is nothing at this address; the routes are in /api/status/openapi.json"
     if error.status_code == 405:
-        detail, headers = f"{request.method} is not for this address; see Allow", {"allow": _allowed(request)}
+        detail = f"{request.method} is not for this address; see Allow"
+        headers = {"allow": allowed} if (allowed := _allowed(request)) else error.headers
     return problem(error.status_code, detail, headers=headers)
 
 
 def _allowed(request: Request) -> str:
-    """The methods of all routes that the path fits; Starlette names those of the first."""
+    """The methods of all routes that the path fits; Starlette names those of the first. None of them: no route of the
+    OpenAPI document's, and so Starlette is right."""
     path: str = request.scope["path"]
     fit = (verbs for route, verbs in request.app.openapi()["paths"].items() if _pattern(route).fullmatch(path))
     return ", ".join(sorted({verb.upper() for verbs in fit for verb in verbs}))

@@ -15,6 +15,7 @@ from jobq.core.ports import Stack
 from jobq.core.realm import Realm
 from jobq.errors import BadInput, JobqError
 from jobq.model.names import job_id, realm_name, unescape_job
+from jobq_service.asked import REALM
 
 WORK_SECONDS = 20.0
 """For which one request changes jobs that match a filter: well below what gateways and callers wait."""
@@ -84,9 +85,7 @@ def realms_of(request: Request) -> Realms:
     return realms
 
 
-_REALM = Path(
-    description="a realm's name", json_schema_extra={"minLength": 3, "maxLength": 40, "pattern": "^[a-z0-9-]+$"}
-)
+_REALM = Path(description="a realm's name", json_schema_extra=dict(REALM))
 _JOB = Path(description="a job's id; what is not in `A-Za-z0-9-_.` is written `!` and two hex digits for each byte")
 
 

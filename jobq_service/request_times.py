@@ -30,7 +30,7 @@ class RequestTimes:
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         template = str(getattr(scope.get("route"), "path", ""))
-        function = template.split("/")[2] if template else OTHER
+        function = template.removeprefix("/api").split("/")[1] if template else OTHER
         method = scope["method"] if scope["method"] in _METHODS else OTHER
         self._seconds.labels(function, template or OTHER, method, f"{status // 100}xx").observe(seconds)
 

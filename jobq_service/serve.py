@@ -18,8 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobq.errors import JobqError, Unreachable
 from jobq.model.names import new_token
+from jobq_service import dashboard
 from jobq_service.app import create_app
 from jobq_service.guard import Guarded, guard_for, is_loopback
+from jobq_service.rate_limit import RateLimit
 from jobq_service.realms import Realms
 from jobq_service.settings import ServiceSettings, from_anywhere
 from jobq_service.tick import sweep_realms
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 60
 OPENING_SECONDS = 30
 GRACE_SECONDS = 5
+MAX_HEAD_BYTES = 64 * 1024
+"""Of a request's first line and headers. Up to 256 KiB are taken where they arrive at once: so much one read gives."""
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -67,7 +71,8 @@ async def serve(settings: ServiceSettings, host: str, bound: socket.socket) -> N
     realms = Realms(settings.stack)
     try:
         await _probe(realms)
-        app = AccessLog(Guarded(create_app(realms, max_body_bytes=settings.max_body_bytes), guard))
+        web = create_app(realms, max_body_bytes=settings.max_body_bytes, rate_limit=RateLimit(settings.rate_limit))
+        app = AccessLog(Guarded(web, guard))
         _announce(settings, host, port, is_open=not is_loopback(address))
         await _run(app, bound, realms)
     finally:
@@ -132,6 +137,8 @@ async def _run(app: ASGIApp, bound: socket.socket, realms: Realms) -> None:
         access_log=False,
         lifespan="off",
         ws="none",
+        http="h11",  # the other one that uvicorn would take if it is installed has no limit for headers
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
@@ -157,7 +164,8 @@ async def _tick_forever(realms: Realms) -> None:
 def _announce(settings: ServiceSettings, host: str, port: int, *, is_open: bool) -> None:
     address = from_anywhere(settings.address())
     shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{port}/api"
-    print(f"serving {address} at {url}/{address.realm} (all realms there; Ctrl-C ends it)", file=sys.stderr, flush=True)
+    url, realm = f"http://{shown}:{port}", address.realm
+    print(f"serving {address} at {url}/api/{realm} (all realms there; Ctrl-C ends it)", file=sys.stderr, flush=True)
+    print(f"the dashboard is at {url}{dashboard.ROOT}/#/{realm}", file=sys.stderr, flush=True)
     if is_open:
         print("this is plain HTTP: keys can be read on the way, so put TLS in front", file=sys.stderr, flush=True)

@@ -18,6 +18,7 @@ from jobq.settings import Settings, read_settings
 from jobq_service.scaling import Rules
 
 DEFAULT_BODY_BYTES = 8 * 1024 * 1024
+DEFAULT_RATE_LIMIT = 200
 _ANY_REALM = "default"
 
 
@@ -30,6 +31,8 @@ class ServiceSettings:
     """A Service Bus namespace, from JOBQ_SERVICEBUS, where tickets travel through one; the account has the rows."""
     max_body_bytes: int = DEFAULT_BODY_BYTES
     """Of a request, both as sent and inflated."""
+    rate_limit: int = DEFAULT_RATE_LIMIT
+    """Requests a second of one caller to one process; 0 is no limit."""
     serve_keys: str = field(default="", repr=False)
     """The keys `python -m jobq_service` asks for: one, or `enqueue=…,status=…,manage=…,checkout=…`."""
 
@@ -53,6 +56,7 @@ def read_service_settings(environ: Mapping[str, str] | None = None, *, queue: st
         storage=env.get("JOBQ_STORAGE", ""),
         servicebus=env.get("JOBQ_SERVICEBUS", ""),
         max_body_bytes=_whole(env, "JOBQ_MAX_BODY_BYTES", DEFAULT_BODY_BYTES, least=1024, what="bytes"),
+        rate_limit=_whole(env, "JOBQ_RATE_LIMIT", DEFAULT_RATE_LIMIT, least=0, what="requests a second"),
         serve_keys=env.get("JOBQ_SERVE_KEYS", ""),
     )
 

@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 
 GZIP_FROM_BYTES = 1000
 MAX_TRIES = 4
+"""Besides those that the service refused as too fast."""
 PATIENCE_SECONDS = 60.0
 """For all tries of one request and the pauses between them."""
 
 _TIMEOUT = (10, 240)
 """Seconds to connect, and between bytes of the answer: a function app answers within 230."""
 
-_BUSY = frozenset({429, 503})
+_TOO_FAST = 429
+_BUSY = frozenset({_TOO_FAST, 503})
 """The service did not take the request up; or it says, in a 503 of its own, that its backend failed meanwhile."""
 
 _BROKEN = frozenset({502, 504})
@@ -104,7 +106,9 @@ class Calls:
         privilege = path.split("/")[0]
         if key := self.key_for(privilege):
             headers["x-functions-key"] = key
-        for number in range(1, MAX_TRIES + 1):
+        number = 0
+        while True:
+            number += 1
             pause = random.uniform(0.5, 1.0) * 0.5 * 2 ** (number - 1)  # noqa: S311  # spreads retries, guards nothing
             try:
                 reply = self._send(method, path, headers, data, query)
@@ -116,10 +120,11 @@ class Calls:
                     return reply
                 problem, may_repeat, asked_pause = self._retryable(reply, privilege, bool(key), again)
                 pause = max(pause, asked_pause)
+                if reply.status_code == _TOO_FAST:
+                    number -= 1  # others may have taken what it was told to wait for
             if not may_repeat or number == MAX_TRIES or self.monotonic() + pause > deadline:
                 raise problem
             self.sleep(pause)
-        raise AssertionError("unreachable")
 
     def _send(
         self, method: str, path: str, headers: Mapping[str, str], data: bytes | None, query: Mapping[str, object] | None

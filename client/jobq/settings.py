@@ -31,6 +31,7 @@ _ONLY_VARIABLES = {
     "resource_manager": "JOBQ_RESOURCE_MANAGER",
     "serve_keys": "JOBQ_SERVE_KEYS",
     "max_body_bytes": "JOBQ_MAX_BODY_BYTES",
+    "rate_limit": "JOBQ_RATE_LIMIT",
     "otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
     "applicationinsights_connection_string": "APPLICATIONINSIGHTS_CONNECTION_STRING",
 }

@@ -317,6 +317,13 @@ def test_retry_after_is_respected(backend: HttpBackend, stub: StubService, pause
     assert pauses == [7.0]
 
 
+def test_who_is_too_fast_goes_on_slower(backend: HttpBackend, stub: StubService, pauses: list[float]) -> None:
+    stub.replies = [Reply(429, problem(429, "slower").document, {"Retry-After": "2"}) for _ in range(9)]
+    stub.replies += [Reply(document={"jobs": []})]
+    assert backend.check_out() == {"jobs": []}
+    assert pauses == [2.0] * 9
+
+
 def test_a_pause_that_is_too_long_is_not_waited_for(
     backend: HttpBackend, stub: StubService, pauses: list[float]
 ) -> None:

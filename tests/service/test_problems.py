@@ -155,6 +155,7 @@ async def test_documented_routes_are_those_there_are(service: ControlPlane) -> N
         ("GET", "/api/status/{realm}/tags/{tag}"),
         ("GET", "/api/status/{realm}/batches/{batch}"),
         ("GET", "/api/status/{realm}/jobs"),
+        ("GET", "/api/status/{realm}/jobs/count"),
         ("GET", "/api/status/{realm}/jobs/{job}"),
         ("GET", "/api/status/{realm}/jobs/{job}/log"),
         ("GET", "/api/status/{realm}/jobs/{job}/log/start"),
@@ -213,7 +214,7 @@ async def test_there_is_no_page_of_documentation(service: ControlPlane) -> None:
 
 
 async def test_answers_are_not_kept_by_caches_nor_shown_in_pages_of_others(service: ControlPlane) -> None:
-    answers = [await service.get("status/demo"), await service.get("status/demo/jobs/none")]
+    answers = [await service.post("checkout/demo/jobs"), await service.get("status/demo/jobs/none")]
 
     assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}
     assert {answer.headers["cross-origin-resource-policy"] for answer in answers} == {"same-origin"}

@@ -8,9 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+from jobq.model.files import digest_of, name_in
 from jobq.model.job import JobState
 from jobq_service import tick
 from tests.service.control_plane import ControlPlane
+
+FILE = name_in("202611", digest_of(b"data"))
 
 
 async def change(service: ControlPlane, asked: Any, realm: str = "demo") -> httpx.Response:
@@ -195,3 +198,57 @@ async def test_timer_removes_what_is_in_a_deleted_realm_and_then_the_realm(servi
     assert (await service.get("status")).json() == {"realms": ["other"]}
     assert (await service.get("status/demo/total")).json()["total"] == 0
     assert (await service.get("status/other/total")).json()["queued"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "enqueue/demo/jobs", {"jobs": [{"cmd": "true"}]}),
+        ("PUT", "enqueue/demo/jobs/a", {"cmd": "true"}),
+        ("POST", "enqueue/demo/files", {"names": [FILE]}),
+        ("GET", f"checkout/demo/files/{FILE}", None),
+        ("POST", "checkout/demo/jobs", None),
+        ("POST", "checkout/demo/jobs/a/ack", {"token": "t"}),
+        ("POST", "checkout/demo/jobs/a/nack", {"token": "t"}),
+        ("POST", "checkout/demo/jobs/a/extend", {"token": "t"}),
+        ("POST", "manage/demo/jobs/a/cancel", None),
+        ("POST", "manage/demo/jobs/a/retry", None),
+        ("POST", "manage/demo/jobs/a/preempt", None),
+        ("DELETE", "manage/demo/jobs/a", None),
+        ("POST", "manage/demo/cancel", {"ids": ["a"]}),
+        ("POST", "manage/demo/retry", {"ids": ["a"]}),
+        ("POST", "manage/demo/preempt", {"ids": ["a"]}),
+        ("POST", "manage/demo/remove", {"ids": ["a"]}),
+        ("POST", "manage/demo/retry", {"state": "queued"}),
+        ("POST", "manage/demo/move", {"from": 0, "to": 1}),
+        ("DELETE", "manage/demo/lanes/0/jobs", None),
+        ("POST", "manage/demo/pause", None),
+        ("POST", "manage/demo/resume", None),
+        ("POST", "manage/demo/sweep", {"repair": True}),
+        ("POST", "manage/demo/workers/w/drain", None),
+        ("POST", "manage/demo/workers/w/preempt", None),
+        ("PATCH", "manage/demo", {"lease": 60}),
+        ("DELETE", "manage/demo", None),
+        ("GET", "status/demo", None),
+        ("GET", "status/demo/jobs/a/log", None),
+    ],
+)
+async def test_what_a_closed_realm_answers_is_documented(
+    service: ControlPlane, method: str, path: str, body: object
+) -> None:
+    await service.push({"id": "a", "cmd": "true"})
+    await service.delete("manage/demo")
+
+    answer = await service.ask(method, path, **({"json": body} if body else {}))
+
+    assert answer.status_code in (200, 202, 404, 409)
+
+
+async def test_file_of_a_closed_realm_is_refused_as_documented(service: ControlPlane) -> None:
+    await service.push({"id": "a", "cmd": "true"})
+    await service.delete("manage/demo")
+
+    headers = {"content-type": "application/octet-stream"}
+    answer = await service.ask("PUT", f"enqueue/demo/files/{FILE}", content=b"data", headers=headers)
+
+    assert answer.status_code == 409
