@@ -40,7 +40,9 @@ class Terminal:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": f"{ROOT / 'client'}{os.pathsep}{ROOT}", "PYTHONWARNINGS": "error"}
+    """Without a width of its own: a terminal has one, whatever the runner of the tests sets."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    return {**inherited, "PYTHONPATH": f"{ROOT / 'client'}{os.pathsep}{ROOT}", "PYTHONWARNINGS": "error"}
 
 
 def run_process(*arguments: str, given: str = "") -> Answer:

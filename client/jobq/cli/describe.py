@@ -106,5 +106,10 @@ def progress(job: Document) -> str | None:
     return " ".join(filter(None, (done, told["text"])))
 
 
+def state_line(job: Document) -> str:
+    """`running, 40 % epoch 12`."""
+    return ", ".join(filter(None, (job["state"], progress(job))))
+
+
 def _moment(text: str | None) -> str | None:
     return f"{text} ({age(text)})" if text else None

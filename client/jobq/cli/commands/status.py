@@ -12,13 +12,14 @@ from jobq.cli.describe import describe, describe_argument
 from jobq.cli.output import answer_document
 from jobq.cli.params import POSITIVE, TEXT, option, output_option, realm_option
 from jobq.cli.session import Session
-from jobq.cli.tallies import answer_tallies
+from jobq.cli.tallies import answer_tallies, status_of
 from jobq.cli.texts import id_of_words
 from jobq.cli.watching import keep_looking
 from jobq.core.documents import Document
 from jobq.errors import NotFound
 
 Ask = Callable[[], Document]
+REALM: tuple[tuple[str, ...], ...] = ((), ("realm",))
 
 
 @click.command("status")
@@ -41,7 +42,7 @@ def command(session: Session, what: tuple[str, ...], watch: bool, interval: time
     with session.backend() as backend:
         ask = _question(backend, what)
         if watch:
-            keep_looking(ask, interval, output)
+            keep_looking(ask, interval, output, _to_draw(backend, what))
             return
         document = ask()
     if output != "table":
@@ -60,7 +61,7 @@ def _question(backend: Backend, what: tuple[str, ...]) -> Ask:
         "batch": backend.batch_status,
         "job": backend.job,
     }
-    if what in ((), ("realm",)):
+    if what in REALM:
         return backend.status
     if len(what) == 2 and what[0] in kinds:
         kind, name = what
@@ -71,6 +72,11 @@ def _question(backend: Backend, what: tuple[str, ...]) -> Ask:
     if len(what) != 1 or what[0] in kinds:
         raise click.UsageError("write `status`, `status tag T`, `status batch B`, `status job ID` or `status arg TEXT`")
     return _by_name(kinds, what[0])
+
+
+def _to_draw(backend: Backend, what: tuple[str, ...]) -> Ask | None:
+    """Of a realm its summary, which knows more, and costs the same however many batches there are."""
+    return (lambda: status_of(backend.summary())) if what in REALM else None
 
 
 def _by_name(kinds: dict[str, Callable[[str], Document]], name: str) -> Ask:
