@@ -29,9 +29,15 @@ def test_retries_that_take_ends_back_are_no_negative_rate() -> None:
 
 
 def test_eta_lies_between_the_fastest_and_the_slowest_window() -> None:
-    soonest, latest = eta(samples(0, 0, 0, 0, 0, 10, 20, 30), remaining=70) or (None, None)
+    soonest, latest = eta(samples(0, 1, 2, 3, 4, 14, 24, 34), remaining=70) or (None, None)
 
-    assert (soonest, latest) == (7 * MINUTE, 70 / (30 / 7) * MINUTE)
+    assert (soonest, latest) == (7 * MINUTE, 70 / (34 / 7) * MINUTE)
+
+
+def test_time_before_the_first_end_says_nothing_of_the_rate() -> None:
+    assert rate(samples(0, 0, 0, 0, 10, 20), timedelta(hours=1)) == 10
+    assert eta(samples(0, 0, 0, 0, 10, 20), remaining=50) == (5 * MINUTE, 5 * MINUTE)
+    assert rate(samples(0, 0, 0), timedelta(hours=1)) == 0
 
 
 def test_eta_of_what_does_not_move_or_has_ended_is_unknown() -> None:

@@ -20,12 +20,13 @@ class Sample:
 def rate(samples: Sequence[Sample], window: timedelta) -> float | None:
     """Jobs ended per minute over the last `window` of the samples, oldest first; None where two moments are missing.
 
-    Where more was taken back (by retries) than ended, it is 0.
+    The time before any had ended is left out, in which they waited for their turn. Where more was taken back (by
+    retries) than ended, it is 0.
     """
     if not samples:
         return None
-    last = samples[-1]
-    first = next(sample for sample in samples if sample.at >= last.at - window)
+    last, begun = samples[-1], _begun(samples)
+    first = next(sample for sample in samples[begun:] if sample.at >= last.at - window)
     minutes = (last.at - first.at) / timedelta(minutes=1)
     return max(0.0, (last.ended - first.ended) / minutes) if minutes > 0 else None
 
@@ -39,3 +40,8 @@ def eta(samples: Sequence[Sample], remaining: int) -> tuple[timedelta, timedelta
     if not rates or remaining <= 0:
         return None
     return timedelta(minutes=remaining / max(rates)), timedelta(minutes=remaining / min(rates))
+
+
+def _begun(samples: Sequence[Sample]) -> int:
+    """The place of the last sample before the first that counts any; 0 where none does."""
+    return next((max(0, place - 1) for place, sample in enumerate(samples) if sample.ended), 0)
