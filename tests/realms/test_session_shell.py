@@ -80,7 +80,7 @@ def shell(place: str) -> Iterator[Shell]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("place", ["local", "azurite", "servicebus"], indirect=True)
+@pytest.mark.parametrize("place", ["local", "azurite"], indirect=True)
 def test_documented_session_is_replayed_line_by_line(shell: Shell) -> None:
     for line in SESSION:
         # when
