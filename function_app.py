@@ -56,6 +56,12 @@ async def health(req: func.HttpRequest, context: func.Context) -> func.HttpRespo
     return await _serve(req, context)
 
 
+@app.route("dashboard/{*rest}", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
+async def dashboard(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """The page's files. What it asks for goes to the functions above, with their keys."""
+    return await _serve(req, context)
+
+
 @app.timer_trigger(arg_name="timer", schedule="0 * * * * *")
 async def tick(timer: func.TimerRequest, context: func.Context) -> None:
     realms, _ = _control_plane()

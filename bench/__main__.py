@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.ai4s import peer
 from bench.backends import backends
+from bench.dashboard import dashboard
 from bench.drain import drain
 from bench.embedded import embedded
 from bench.help import help as help_
@@ -34,6 +35,7 @@ FIGURES: dict[str, Callable[[Options], Table]] = {
     "latency": latency,
     "idle": idle,
     "status": status,
+    "dashboard": dashboard,
     "help": help_,
 }
 PEERS = ("push", "drain")

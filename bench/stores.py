@@ -60,7 +60,7 @@ class Store:
         own = {"JOBQ": self.queue, "JOBQ_CONNECTION_STRING": self.connection_string, "HOME": str(self.folder)}
         if self.bus:
             own["JOBQ_SERVICEBUS_CONNECTION_STRING"] = self.bus.connection_string
-        return kept | own | {"XDG_CONFIG_HOME": str(self.folder), "PYTHONPATH": str(ROOT)}
+        return kept | own | {"XDG_CONFIG_HOME": str(self.folder), "PYTHONPATH": f"{ROOT / 'client'}{os.pathsep}{ROOT}"}
 
     @property
     def settings(self) -> Settings:

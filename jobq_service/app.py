@@ -6,7 +6,7 @@ import logging
 
 from fastapi import FastAPI
 
-from jobq_service import checkout, enqueue, health, manage, metrics, openapi, scale, status, summary
+from jobq_service import checkout, dashboard, enqueue, health, manage, metrics, openapi, scale, status, summary
 from jobq_service.conditional import Conditional
 from jobq_service.problems import Failsafe, add_handlers
 from jobq_service.rate_limit import RateLimit, RateLimited
@@ -18,7 +18,7 @@ from jobq_service.settings import DEFAULT_BODY_BYTES, DEFAULT_RATE_LIMIT
 def create_app(
     realms: Realms, *, max_body_bytes: int = DEFAULT_BODY_BYTES, rate_limit: RateLimit | None = None
 ) -> FastAPI:
-    """Answers under `/api` for all realms of a stack. The caller closes `realms`.
+    """Answers under `/api` for all realms of a stack, and with the dashboard. The caller closes `realms`.
 
     It has no lifespan: Functions does not run one. It checks no keys: the host does, or `jobq_service.guard`.
     """
@@ -36,7 +36,7 @@ def create_app(
     app.state.max_body_bytes = max_body_bytes
     app.state.request_times = RequestTimes()
     # `status/metrics` before `status/{realm}`: the first route that fits is taken.
-    for family in (health, enqueue, metrics, scale, status, summary, manage, checkout):
+    for family in (health, enqueue, metrics, scale, status, summary, manage, checkout, dashboard):
         app.include_router(family.router)
     openapi.describe(app)
     add_handlers(app)

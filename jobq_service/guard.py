@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from jobq.errors import BadInput
 from jobq.settings import PRIVILEGES
 from jobq_service.bodies import BYTES, JSON, NDJSON
+from jobq_service.dashboard import is_dashboard
 from jobq_service.problems import problem
 
 KEY_HEADER = "x-functions-key"
@@ -56,7 +57,7 @@ class Guard:
         return _bad_type(headers)
 
     def _without_key(self, path: str, headers: Headers) -> Response | None:
-        if self.keys is None or path in OPEN_PATHS:
+        if self.keys is None or path in OPEN_PATHS or is_dashboard(path):
             return None
         wanted = self.keys.get(privilege_of(path), "")
         if wanted and _is_same(headers.get(KEY_HEADER, ""), wanted):

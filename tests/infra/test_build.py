@@ -62,7 +62,7 @@ def test_wheel_holds_both_packages_and_nothing_private(built: Path) -> None:
         names = archive.namelist()
 
     assert {name.split("/")[0].split("-")[0] for name in names} == {"jobq", "jobq_service"}
-    assert {"jobq/cli/main.py", "jobq_service/app.py"} <= {*names}
+    assert {"jobq/cli/main.py", "jobq_service/app.py", "jobq_service/static/index.html"} <= {*names}
     assert not {path.removeprefix("client/") for path in PRIVATE} & {*names}
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from jobq_service.dashboard import MEDIA_TYPES
 from tests.azurite import ACCOUNT, Azurite
 from tests.infra.checkout import PRIVATE, ROOT, left_by_funcignore, make_checkout, run_with_index
 from tests.service.functions_host import FunctionsHost, python_with_runtime, running_host
@@ -30,6 +31,7 @@ CALLS = {
     "checkout": ("POST", "/api/checkout/{realm}/jobs", {"lease": 60}),
     "manage": ("POST", "/api/manage/{realm}/sweep", None),
     "health": ("GET", "/api/health", None),
+    "dashboard": ("GET", "/dashboard/", None),
 }
 """One request for each function that has a route."""
 
@@ -94,7 +96,9 @@ def test_package_is_the_app_and_nothing_else(checkout: Path) -> None:
 
     ours = {path for path in packed if path.startswith(("client/jobq/", "jobq_service/"))}
     assert set(packed) - ours == {"function_app.py", "host.json", "requirements.txt"}
-    assert {Path(path).suffix for path in ours} == {".py", ".typed"}
+    page = {path for path in ours if path.startswith("jobq_service/static/")}
+    assert {Path(path).suffix for path in ours - page} == {".py", ".typed"}
+    assert {Path(path).suffix for path in page} <= {*MEDIA_TYPES}
     assert not {*PRIVATE} & {*packed}
 
 
@@ -102,6 +106,7 @@ def test_no_source_file_is_left_behind(checkout: Path) -> None:
     packed = left_by_funcignore(checkout)
 
     sources = [path for part in ("client/jobq", "jobq_service") for path in (ROOT / part).rglob("*.py")]
+    sources += [path for path in (ROOT / "jobq_service/static").rglob("*") if path.is_file()]
     assert {str(path.relative_to(ROOT)) for path in sources} <= {*packed}
 
 

@@ -43,13 +43,13 @@ class FunctionsHost:
         return self.many([self.request(method, path, body, **headers)])[0]
 
     def request(self, method: str, path: str, body: object = None, **headers: str) -> dict[str, Any]:
-        """`path` from `/api` on; its second segment is the function, as the host's routing has it."""
+        """The function is the first segment of `path`, not counting `/api`, as the host's routing has it."""
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if data:
             named = {"content-type": "application/json", "content-length": str(len(data)), **named}
         return {
-            "function": path.split("/")[2].partition("?")[0],
+            "function": path.removeprefix("/api").split("/")[1].partition("?")[0],
             "method": method,
             "url": f"http://jobq.test{path}",
             "headers": {"host": "jobq.test", **named},

@@ -21,7 +21,7 @@ from jobq.model.names import escape, id_in_batch
 from tests.azurite import Azurite
 from tests.identity_endpoint import identity_endpoint
 from tests.resource_manager import SCALE_SET, resource_manager
-from tests.service.functions_host import FunctionsHost, python_with_runtime, running_host
+from tests.service.functions_host import ROOT, FunctionsHost, python_with_runtime, running_host
 
 OURS = f"{sys.version_info.major}.{sys.version_info.minor}"
 DEPLOYED = "3.13"
@@ -64,6 +64,7 @@ def test_functions_are_declared_with_their_routes_methods_and_keys(host: Functio
         "manage": ("httpTrigger", "api/manage/{*rest}", ["POST", "PATCH", "DELETE"], "FUNCTION"),
         "checkout": ("httpTrigger", "api/checkout/{*rest}", ["GET", "POST"], "FUNCTION"),
         "health": ("httpTrigger", "api/health", ["GET"], "ANONYMOUS"),
+        "dashboard": ("httpTrigger", "dashboard/{*rest}", ["GET", "HEAD"], "ANONYMOUS"),
         "tick": ("timerTrigger", None, None, None),
         "scale": ("timerTrigger", None, None, None),
     }
@@ -98,6 +99,18 @@ def test_health_needs_no_setting_but_the_queue(host: FunctionsHost) -> None:
     assert (answer.status, answer.json()["status"]) == (200, "ok")
 
 
+def test_dashboard_is_loaded_and_then_only_asked_for(host: FunctionsHost) -> None:
+    moved = host.http("GET", "/dashboard")
+    page = host.http("GET", "/dashboard/")
+    again = host.http("GET", "/dashboard/", if_none_match=page.headers["etag"])
+    head = host.http("HEAD", "/dashboard/")
+
+    assert (moved.status, moved.headers["location"]) == (307, "/dashboard/")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert page.body == (ROOT / "jobq_service/static/index.html").read_bytes()
+    assert (again.status, again.body, head.status, head.body) == (304, b"", 200, b"")
+
+
 def test_job_is_pushed_counted_cancelled_and_removed(host: FunctionsHost) -> None:
     first, second = id_in_batch("b1", 1), escape("x/y z")
 
@@ -121,6 +134,26 @@ def test_job_is_pushed_counted_cancelled_and_removed(host: FunctionsHost) -> Non
     assert (cancelled.json()["state"], cancelled.json()["message"]) == ("cancelled", "enough")
     assert retried.json() == {"matched": 1, "changed": 1, "refused": [], "next": None}
     assert (removed.status, swept.status, realms.json()) == (200, 200, {"realms": ["demo"]})
+
+
+def test_answer_that_the_caller_has_is_not_sent_again(host: FunctionsHost) -> None:
+    first = host.http("GET", "/api/status/demo/total")
+    again = host.http("GET", "/api/status/demo/total", if_none_match=f"W/{first.headers['etag']}")
+
+    assert (first.status, again.status, again.body) == (200, 304, b"")
+    assert {again.headers[name] == first.headers[name] for name in ("etag", "cache-control")} == {True}
+
+
+def test_caller_that_is_too_fast_is_told_when_to_go_on(python: str, queue: str) -> None:
+    with running_host(python, {"JOBQ": queue, "JOBQ_RATE_LIMIT": "1"}) as host:
+        fast = host.request("GET", "/api/status", x_forwarded_for="10.9.9.9, 10.0.0.1:5678")
+        answers = host.many([fast] * 30)
+        other = host.http("GET", "/api/status", x_forwarded_for="10.0.0.1, 10.0.0.2:5678")
+        with_key = host.http("GET", "/api/status", x_forwarded_for="10.0.0.1:5678", x_functions_key="a-key")
+
+    assert {answer.status for answer in answers} == {200, 429}
+    assert {answer.headers.get("retry-after") for answer in answers} == {None, "1"}
+    assert (other.status, with_key.status) == (200, 200)
 
 
 def test_gzip_and_ndjson_bodies_arrive(host: FunctionsHost) -> None:

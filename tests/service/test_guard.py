@@ -177,8 +177,35 @@ async def test_health_asks_no_key(public: httpx.AsyncClient) -> None:
     assert (await public.get("/api/health")).status_code == 200
 
 
+@pytest.mark.parametrize(("path", "status"), [("/dashboard", 307), ("/dashboard/", 200), ("/dashboard/nope", 404)])
+async def test_files_of_the_dashboard_ask_no_key(public: httpx.AsyncClient, path: str, status: int) -> None:
+    assert (await public.get(path)).status_code == status
+
+
+@pytest.mark.parametrize("way_out", ["%2e%2e/api/status", "..%2fapi/status", "/api/status", "%2fapi/status"])
+async def test_nothing_else_is_behind_the_dashboard(public: httpx.AsyncClient, way_out: str) -> None:
+    assert (await public.get(f"/dashboard/{way_out}")).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/dashboard/", "/dashboard/nope"])
+async def test_dashboard_is_for_loopback_names_too(local: httpx.AsyncClient, path: str) -> None:
+    assert (await local.get(path, headers={"host": "evil.example:7071"})).status_code == 403
+
+
 @pytest.mark.parametrize(
-    "path", ["/api/health/", "/api/health/../status", "/API/status", "//api/status", "/api//status", "/", "/dashboard"]
+    "path",
+    [
+        "/api/health/",
+        "/api/health/../status",
+        "/API/status",
+        "//api/status",
+        "/api//status",
+        "/",
+        "/dashboards",
+        "/Dashboard/",
+        "//dashboard/",
+        "/api/dashboard",
+    ],
 )
 async def test_nothing_is_open_by_oversight(public: httpx.AsyncClient, path: str) -> None:
     assert (await public.get(path)).status_code == 401

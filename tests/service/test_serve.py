@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -76,6 +76,26 @@ def test_jobs_are_pushed_and_counted_over_a_real_connection(tmp_path: Path) -> N
     assert total.json()["queued"] == 2
 
 
+def test_address_of_the_dashboard_is_said_and_leads_there(tmp_path: Path) -> None:
+    with serving(tmp_path) as (url, process):
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        page = requests.get(said.split()[-1], timeout=TIMEOUT)
+
+    assert said == f"the dashboard is at {url.removesuffix('/api')}/dashboard/#/demo\n"
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+
+
+def test_answer_without_a_body_leaves_the_connection_as_it_was(tmp_path: Path) -> None:
+    with serving(tmp_path) as (url, _), requests.Session() as session:
+        first = session.get(f"{url}/status", timeout=TIMEOUT)
+        again = session.get(f"{url}/status", headers={"if-none-match": first.headers["etag"]}, timeout=TIMEOUT)
+        after = session.get(f"{url}/status", timeout=TIMEOUT)
+
+    assert [answer.status_code for answer in (first, again, after)] == [200, 304, 200]
+    assert (again.content, after.content) == (b"", first.content)
+
+
 def test_worker_is_told_the_absolute_folder(tmp_path: Path) -> None:
     with serving(tmp_path) as (url, _):
         where = requests.get(f"{url}/status/other/where", timeout=TIMEOUT).json()
@@ -97,6 +117,53 @@ def test_chunked_body_over_the_limit_is_refused(tmp_path: Path) -> None:
         answer = requests.post(f"{url}/enqueue/demo/jobs", data=pieces, headers=headers, timeout=TIMEOUT)
 
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "head",
+    [f"GET /api/status?{'a' * 600_000} HTTP/1.1", f"GET /api/status HTTP/1.1\r\nx: {'a' * 600_000}"],
+    ids=["url", "header"],
+)
+def test_head_without_end_is_refused_and_others_are_answered(tmp_path: Path, head: str) -> None:
+    with serving(tmp_path) as (url, _):
+        host, port = url.removeprefix("http://").removesuffix("/api").split(":")
+        with socket.create_connection((host, int(port)), timeout=TIMEOUT) as connection, suppress(ConnectionError):
+            connection.sendall(f"{head}\r\nhost: {host}:{port}\r\n\r\n".encode())
+            said = connection.recv(65536)
+        after = requests.get(f"{url}/status", timeout=TIMEOUT)
+
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert after.status_code == 200
+
+
+def test_body_that_nobody_asked_for_is_not_taken_in(tmp_path: Path) -> None:
+    """The answer comes before all of it was sent, and the connection is closed: nothing holds it."""
+    with serving(tmp_path) as (url, _):
+        host, port = url.removeprefix("http://").removesuffix("/api").split(":")
+        length = 1_000_000_000_000
+        with socket.create_connection((host, int(port)), timeout=TIMEOUT) as connection:
+            path = "/api/manage/demo/jobs/a/retry"
+            head = f"POST {path} HTTP/1.1\r\nhost: {host}:{port}\r\ncontent-type: application/json\r\n"
+            connection.sendall(f"{head}content-length: {length}\r\n\r\n".encode() + b" " * 10_000)
+            said = connection.recv(65536)
+
+    assert said.startswith(b"HTTP/1.1 404 ")
+
+
+def test_caller_that_is_too_fast_is_told_when_to_go_on(tmp_path: Path) -> None:
+    with serving(tmp_path, JOBQ_RATE_LIMIT="1") as (url, _), requests.Session() as session:
+        answers = [session.get(f"{url}/status", timeout=TIMEOUT) for _ in range(100)]
+        health = session.get(f"{url}/health", timeout=TIMEOUT)
+
+    assert [answers[0].status_code, health.status_code] == [200, 200]
+    assert {answer.headers["retry-after"] for answer in answers if answer.status_code == 429} == {"1"}
+
+
+def test_limit_of_zero_is_none(tmp_path: Path) -> None:
+    with serving(tmp_path, JOBQ_RATE_LIMIT="0") as (url, _), requests.Session() as session:
+        answers = [session.get(f"{url}/status", timeout=TIMEOUT) for _ in range(30)]
+
+    assert {answer.status_code for answer in answers} == {200}
 
 
 def test_keys_that_are_set_are_asked_for(tmp_path: Path) -> None:
@@ -168,11 +235,12 @@ def test_no_queue_is_refused_naming_the_forms(tmp_path: Path) -> None:
     assert all(form in said for form in ("mystorage/exp7", "sb://", "https://", "local:"))
 
 
-def test_limit_that_is_no_number_is_refused(tmp_path: Path) -> None:
-    code, said = refused(tmp_path, "--queue", "local:q/demo", "--port", "0", JOBQ_MAX_BODY_BYTES="8M")
+@pytest.mark.parametrize(("name", "value"), [("JOBQ_MAX_BODY_BYTES", "8M"), ("JOBQ_RATE_LIMIT", "-1")])
+def test_limit_that_is_no_number_is_refused(tmp_path: Path, name: str, value: str) -> None:
+    code, said = refused(tmp_path, "--queue", "local:q/demo", "--port", "0", **{name: value})
 
     assert code == 2
-    assert "JOBQ_MAX_BODY_BYTES" in said
+    assert name in said
 
 
 def test_backend_that_cannot_be_opened_is_not_reachable(tmp_path: Path) -> None:
