@@ -219,6 +219,17 @@ class JobCount(_Answered):
     next: str | None = Field(description="pass as `after` to go on; null at the end")
 
 
+class JobFile(_Answered):
+    path: str = Field(description="in the job's directory")
+    size: int = Field(description="bytes")
+    executable: bool
+
+
+class JobFiles(_Answered):
+    files: list[JobFile] = Field(description="the first 1,000, by path")
+    total: int
+
+
 class LogStart(_Answered):
     start: int = Field(description="the byte to begin with, up to half a minute early; past the end if nothing came")
 

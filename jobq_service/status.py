@@ -78,6 +78,16 @@ async def job(api: Api, job_id: JobId) -> Response:
     return answer(await api.job(job_id))
 
 
+@router.get(
+    "/{realm}/jobs/{job}/files",
+    summary="What was shipped with a job",
+    response_model=schemas.JobFiles,
+    responses=problems(404),
+)
+async def job_files(api: Api, job_id: JobId) -> Response:
+    return answer(await api.job_files(job_id))
+
+
 Attempt = Annotated[int | None, Query(ge=1, le=1_000_000, description="the last one where it is not given")]
 _LOG: Responses = {
     200: {"description": "The output, as it was written", "content": {"text/plain": {"schema": {"type": "string"}}}}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import requests
 from playwright.async_api import expect
 
+from jobq.model.files import File, Manifest, digest_of, name_in
 from tests.browser.shown import Shown
 from tests.browser.site import Site
 from tests.browser.visits import Visits
@@ -36,6 +38,17 @@ async def test_success_shows_its_result(site: Site, shown: Shown, visits: Visits
     page = await visits.open(site.page(f"{shown.realm}/job/{shown.ids['succeeded']}"))
 
     await expect(page.get_by_role("main")).to_contain_text('"loss": 0.1')
+
+
+async def test_files_that_came_with_a_job_are_listed_as_text(site: Site, visits: Visits, realm: str) -> None:
+    manifest = Manifest({"<b>run</b>.sh": File(1234, ("a" * 64,), is_executable=True)}).encode()
+    name = name_in("202611", digest_of(manifest))
+    url, headers = f"{site.origin}/api/enqueue/{realm}/files/{name}", {"content-type": "application/octet-stream"}
+    requests.put(url, data=manifest, headers=headers, timeout=30).raise_for_status()
+    [job] = site.push(realm, {"cmd": "true", "files": name}, batch="b")
+    page = await visits.open(site.page(f"{realm}/job/{job}"))
+
+    await expect(page.get_by_test_id("files")).to_contain_text("<b>run</b>.sh executable1,234")
 
 
 async def test_log_of_a_running_job_follows(site: Site, visits: Visits, realm: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from jobq.model.files import MAX_MANIFEST_BYTES, PIECE_BYTES, digest_of, name_in
+from jobq.model.files import MAX_MANIFEST_BYTES, PIECE_BYTES, File, Manifest, digest_of, name_in
 from tests.service.control_plane import ControlPlane
 
 BYTES = {"content-type": "application/octet-stream"}
@@ -92,3 +92,43 @@ async def test_job_names_files_that_are_stored(service: ControlPlane) -> None:
     assert (early.status_code, pushed.status_code) == (400, 200)
     assert "not stored" in early.json()["detail"]
     assert (await service.get("status/demo/jobs/j")).json()["files"] == NAME
+
+
+async def test_what_was_shipped_with_a_job_is_listed(service: ControlPlane) -> None:
+    manifest = Manifest({"run.sh": File(11, ("a" * 64,), is_executable=True), "data/x y.bin": File(0, ())}).encode()
+    name = name_in("202611", digest_of(manifest))
+    await put(service, manifest, name)
+    await service.push({"id": "j", "cmd": "true", "files": name}, {"id": "none", "cmd": "true"})
+
+    listed = await service.get("status/demo/jobs/j/files")
+
+    assert listed.json() == {
+        "files": [
+            {"path": "data/x y.bin", "size": 0, "executable": False},
+            {"path": "run.sh", "size": 11, "executable": True},
+        ],
+        "total": 2,
+    }
+    assert (await service.get("status/demo/jobs/none/files")).json() == {"files": [], "total": 0}
+    assert (await service.get("status/demo/jobs/nobody/files")).status_code == 404
+
+
+async def test_of_many_files_the_first_thousand_are_listed(service: ControlPlane) -> None:
+    manifest = Manifest({f"{n:04}": File(0, ()) for n in range(1001)}).encode()
+    name = name_in("202611", digest_of(manifest))
+    await put(service, manifest, name)
+    await service.push({"id": "j", "cmd": "true", "files": name})
+
+    listed = (await service.get("status/demo/jobs/j/files")).json()
+
+    assert (listed["total"], len(listed["files"]), listed["files"][-1]["path"]) == (1001, 1000, "0999")
+
+
+async def test_what_is_no_manifest_is_said_to_be_none(service: ControlPlane) -> None:
+    await put(service, DATA)
+    await service.push({"id": "j", "cmd": "true", "files": NAME})
+
+    refused = await service.get("status/demo/jobs/j/files")
+
+    assert refused.status_code == 400
+    assert refused.headers["content-type"] == "application/problem+json"

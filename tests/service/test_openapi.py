@@ -103,6 +103,7 @@ def config(tokens: Mapping[str, str]) -> str:
         "query.since": ["10m"],
     }
     special: dict[str, dict[str, Sequence[str]]] = {
+        "GET /api/status/{realm}/jobs/{job}/files": {"path.job": JOBS[JobState.SUCCEEDED]},
         "GET /api/status/{realm}/jobs/{job}/log": {"path.job": JOBS[JobState.SUCCEEDED]},
         "GET /api/status/{realm}/jobs/{job}/log/start": {"path.job": JOBS[JobState.SUCCEEDED]},
         "POST /api/manage/{realm}/jobs/{job}/cancel": {"path.job": JOBS[JobState.QUEUED]},

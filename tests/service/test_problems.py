@@ -157,6 +157,7 @@ async def test_documented_routes_are_those_there_are(service: ControlPlane) -> N
         ("GET", "/api/status/{realm}/jobs"),
         ("GET", "/api/status/{realm}/jobs/count"),
         ("GET", "/api/status/{realm}/jobs/{job}"),
+        ("GET", "/api/status/{realm}/jobs/{job}/files"),
         ("GET", "/api/status/{realm}/jobs/{job}/log"),
         ("GET", "/api/status/{realm}/jobs/{job}/log/start"),
         ("GET", "/api/status/{realm}/workers"),

@@ -28,6 +28,7 @@ from jobq.core.bulk import Act, Selection, change_each
 from jobq.core.documents import (
     Document,
     checked_out_document,
+    files_document,
     history_document,
     job_document,
     pushed_document,
@@ -171,6 +172,13 @@ class RealmApi:
         with suppress(BadInput):  # an undecodable one is shown as it is
             job = await with_payload(self.realm, job)
         return job_document(replace(job, result=await result_of(self.realm, job)), progress)
+
+    async def job_files(self, job_id: str) -> Document:
+        """`files` (the first 1,000 by path: `path`, `size` in bytes, `executable`), `total`: what was shipped with it.
+
+        Raises BadInput where they are not in the store any more.
+        """
+        return files_document(await files.manifest_of(self.realm, await self.realm.read(job_id)))
 
     async def jobs(self, where: Filter, *, after: str = "", limit: int = 50) -> Document:
         """A page: `jobs` (documents, with how far the running ones are), `next` (pass as `after`; null at the end)."""

@@ -17,9 +17,13 @@ from jobq.model.attempts import attempts_of
 from jobq.model.counts import RUN_BOUNDS, Tally, WorkerView
 from jobq.model.data import data_of
 from jobq.model.durations import to_iso
+from jobq.model.files import Manifest
 from jobq.model.job import Attempt, Job, Progress, Pushed
 
 Document = dict[str, Any]
+
+MAX_FILES = 1000
+"""Files of a job that an answer lists."""
 
 
 def job_document(job: Job, progress: Progress | None = None) -> Document:
@@ -140,6 +144,16 @@ def history_document(realm: str, found: History) -> Document:
         "realm": realm,
         "step": found.step_seconds,
         "points": [{"at": to_iso(point.at), **asdict(point.numbers)} for point in found.points],
+    }
+
+
+def files_document(manifest: Manifest) -> Document:
+    """The first MAX_FILES of its files, by path."""
+    paths = sorted(manifest.files)
+    shown = ((path, manifest.files[path]) for path in paths[:MAX_FILES])
+    return {
+        "files": [{"path": path, "size": file.size, "executable": file.is_executable} for path, file in shown],
+        "total": len(paths),
     }
 
 

@@ -15,7 +15,8 @@ from jobq.core.listing import Filter, each_job
 from jobq.core.realm import Realm
 from jobq.core.together import together
 from jobq.errors import BadInput
-from jobq.model.files import is_named_by, month_of
+from jobq.model.files import Manifest, is_named_by, month_of
+from jobq.model.job import Job
 from jobq.model.names import content_name
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,11 @@ async def get_file(realm: Realm, name: str) -> bytes:
     if not await asyncio.to_thread(is_named_by, name, data):
         raise BadInput(f"{name} is broken: what is stored has another digest; remove it, and push again with --file")
     return data
+
+
+async def manifest_of(realm: Realm, job: Job) -> Manifest:
+    """What is in the job's directory when it starts. Raises BadInput for what is gone, or is no manifest."""
+    return Manifest.parse(await get_file(realm, job.spec.files)) if job.spec.files else Manifest({})
 
 
 async def check_stored(realm: Realm, names: Iterable[str]) -> None:

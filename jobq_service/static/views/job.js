@@ -46,7 +46,8 @@ export function JobPage({ view }) {
         <${Timeline} job=${job} attempts=${attempts} choose=${choose} view=${view} /><//>
     </div>
     ${attempts.length > 0 && html`<${Log} path=${path} attempts=${attempts} chosen=${chosen} choose=${choose} />`}
-    <${Result} job=${job} />`;
+    <${Result} job=${job} />
+    ${job.files && html`<${Files} path=${`${path}/files`} manifest=${job.files} />`}`;
 }
 
 function Facts({ job, view }) {
@@ -72,7 +73,6 @@ function Facts({ job, view }) {
     ["environment", job.env_names.length > 0 && html`${job.env_names.map(visible).join(", ")} <span
       class="quiet">(values are not shown)</span>`],
     ["outputs to", job.bg_dirsync_to && html`<code><${Name} text=${job.bg_dirsync_to} /></code>`],
-    ["files", job.files && html`<code class="break"><${Name} text=${job.files} /></code>`],
   ];
   const command = job.command ?? (job.kwargs ? JSON.stringify(job.kwargs, null, 2) : "");
   return html`<div class="command"><pre tabindex="0" role="region" aria-label="Command">
@@ -94,6 +94,22 @@ function Result({ job }) {
   return html`<${Section} title="Result" scope="as the job wrote it" id="result-title" more=${html`<${Copy}
     text=${text} />`}>
     <pre class="result" tabindex="0" role="region" aria-label="What the job wrote">${clipped(text)}</pre><//>`;
+}
+
+function Files({ path, manifest }) {
+  const { data, error } = usePoll(path, 3600);
+  const scope = data ? `${data.files.length < data.total ? `the first ${count(data.files.length)} of ` : ""}${
+    plural(data.total, "file")} that came with it` : "";
+  return html`<${Section} title="Files" scope=${scope} id="files-title">
+    <${Notice} error=${error} />
+    ${data && html`<div class="scroll"><table data-testid="files">
+      <caption class="hidden">Files</caption>
+      <thead><tr><th scope="col">path</th><th scope="col" class="right">bytes</th></tr></thead>
+      <tbody>${data.files.map((file) => html`<tr key=${file.path}>
+        <th scope="row"><code class="break"><${Name} text=${file.path} /></code>${
+          file.executable && html` <span class="quiet">executable</span>`}</th>
+        <td class="right">${count(file.size)}</td></tr>`)}</tbody></table></div>`}
+    <p class="quiet">Stored as <code class="break"><${Name} text=${manifest} /></code></p><//>`;
 }
 
 function clipped(text) {
