@@ -20,7 +20,7 @@ SOON = ("--visibility-timeout", "4s")
 IMAGE = "acme.azurecr.io/team/fit@sha256:0123456789abcdef"
 
 
-@pytest.mark.parametrize("place", ["local", "servicebus"], indirect=True)
+@pytest.mark.parametrize("place", ["azurite"], indirect=True)
 async def test_part_of_a_fleet_is_drained_and_the_rest_goes_on(
     realm: Realm, processes: Processes, tmp_path: Path
 ) -> None:

@@ -100,7 +100,7 @@ async def test_hungry_job_longer_than_three_leases_runs_once(
 
 @pytest.mark.slow
 @only_local
-@pytest.mark.parametrize("chunk", [1, 8])
+@pytest.mark.parametrize("chunk", [8])
 async def test_job_that_kills_its_worker_ends_as_lost_and_its_neighbours_succeed(
     realm: Realm, place: Place, processes: Processes, chunk: int
 ) -> None:

@@ -13,7 +13,6 @@ import pytest
 from jobq.core.realm import Realm
 from tests.fault.processes import Processes, exit_code, lines_of
 from tests.proof.world import assert_counts_equal_rows
-from tests.stacks import PLACES
 from tests.until import until
 from tests.worker.metadata_endpoint import MetadataEndpoint, metadata_endpoint
 from tests.worker.running import jobs, push, shell, states
@@ -34,7 +33,7 @@ def soon(seconds: float) -> str:
     return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
-@pytest.mark.parametrize("place", PLACES, indirect=True)
+@pytest.mark.parametrize("place", ["local", "azurite"], indirect=True)
 async def test_announced_preemption_puts_the_job_back_and_costs_it_nothing(
     realm: Realm, processes: Processes, endpoint: MetadataEndpoint, tmp_path: Path
 ) -> None:

@@ -35,7 +35,7 @@ def other(realm: Realm) -> Realm:
     return realm.beside(f"{realm.name}b")
 
 
-@everywhere
+@pytest.mark.parametrize("place", ["local", "azurite"], indirect=True)
 async def test_lowest_lane_of_all_realms_goes_first(realm: Realm, other: Realm, tmp_path: Path) -> None:
     # Given jobs too long to be received ahead
     order = tmp_path / "order"
