@@ -60,7 +60,7 @@ class _Held:
                 await self._answer(self._start)
 
     async def _answer(self, start: Message) -> None:
-        etag = f'"{hashlib.sha256(self._body).hexdigest()[:32]}"'
+        etag = etag_of(self._body)
         headers = MutableHeaders(raw=list(start["headers"]))
         headers["etag"] = etag
         headers["cache-control"] = KEPT
@@ -70,6 +70,11 @@ class _Held:
             del headers["content-type"], headers["content-length"]
         await self._send({**start, "status": status, "headers": headers.raw})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def etag_of(body: bytes) -> str:
+    """A strong one."""
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def is_known(etag: str, known: Sequence[str]) -> bool:

@@ -5,7 +5,6 @@ No path of a request reaches the disk: what there is lies in a table that is mad
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,8 @@ from pathlib import PurePosixPath
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
+
+from jobq_service.conditional import etag_of, is_known
 
 ROOT = "/dashboard"
 START = "index.html"
@@ -90,7 +91,7 @@ async def asset(request: Request, path: str) -> Response:
     if found is None:
         raise HTTPException(404)
     headers = {**HEADERS, "etag": found.etag}
-    if found.etag in _etags(request.headers.get("if-none-match", "")):
+    if is_known(found.etag, request.headers.getlist("if-none-match")):
         return Response(status_code=304, headers=headers)
     headers["content-length"] = str(len(found.body))
     return Response(found.body if request.method == "GET" else b"", headers=headers, media_type=found.media_type)
@@ -105,9 +106,4 @@ def _below(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Travers
 
 
 def _asset(body: bytes, media_type: str) -> Asset:
-    return Asset(body, media_type, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
-
-
-def _etags(header: str) -> set[str]:
-    """Those that a condition names. A proxy that compresses has made them weak, which makes no difference here."""
-    return {etag.strip().removeprefix("W/") for etag in header.split(",")}
+    return Asset(body, media_type, etag_of(body))
