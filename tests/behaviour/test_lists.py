@@ -9,7 +9,7 @@ import pytest
 
 from jobq.core import bulk, listing
 from jobq.core.api import RealmApi, Selection
-from jobq.core.listing import Filter, count_jobs, list_jobs
+from jobq.core.listing import Filter, list_jobs
 from jobq.core.operate import cancel
 from jobq.core.workers import WorkerRow
 from jobq.model.attempts import attempts_of
@@ -17,7 +17,7 @@ from jobq.model.fingerprint import error_of
 from jobq.model.job import JobState, Limits, Outcome, Reason
 from tests.behaviour.conftest import Stage
 from tests.proof.actors import FAILED, OK, always
-from tests.proof.world import assert_counts_equal_rows, new_job
+from tests.proof.world import assert_counts_equal_rows, count_all, new_job
 
 BELIEVED = timedelta(minutes=5)
 
@@ -34,12 +34,7 @@ async def listed(stage: Stage, where: Filter) -> list[str]:
 
 
 async def counted(stage: Stage, where: Filter) -> int:
-    total, after = 0, ""
-    while True:
-        found, after = await count_jobs(stage.realm, where, after=after)
-        total += found
-        if not after:
-            return total
+    return await count_all(stage.realm, where)
 
 
 async def test_jobs_are_found_by_what_is_said_of_them(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

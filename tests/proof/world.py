@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from jobq.adapters.local import MemoryStack
-from jobq.core.listing import Filter, each_job
+from jobq.core.listing import Filter, count_jobs, each_job
 from jobq.core.ports import Stack, TicketQueue
 from jobq.core.push import Push
 from jobq.core.realm import Realm, scan_all
@@ -152,3 +152,13 @@ def _expected_index(jobs: dict[str, Job]) -> set[str]:
 
 def states_of(jobs: dict[str, Job]) -> Counter[JobState]:
     return Counter(job.state for job in jobs.values())
+
+
+async def count_all(realm: Realm, where: Filter) -> int:
+    """How many match, asked for part by part."""
+    total, after = 0, ""
+    while True:
+        found, after = await count_jobs(realm, where, after=after)
+        total += found
+        if not after:
+            return total

@@ -17,7 +17,7 @@ from jobq.core.workers import WorkerRow
 from jobq.model.fingerprint import error_of
 from jobq.model.job import JobState, NewJob, Outcome, Reason, Spec
 from tests.proof.actors import Worker, always
-from tests.proof.world import World, new_job
+from tests.proof.world import World, count_all, new_job
 
 SOON = timedelta(minutes=1)
 
@@ -27,12 +27,7 @@ async def ids(world: World, where: Filter) -> list[str]:
 
 
 async def count(world: World, where: Filter) -> int:
-    total, after = 0, ""
-    while True:
-        found, after = await count_jobs(world.realm, where, after=after)
-        total += found
-        if not after:
-            return total
+    return await count_all(world.realm, where)
 
 
 async def run(world: World, *job_ids: str, worker: str) -> WorkerRow:
